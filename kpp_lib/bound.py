@@ -1,0 +1,96 @@
+"""The conditional bound of equation 4. Knows distributions, not models.
+
+Everything is per image and in nats, and lower is better: `total = recon + kl_z + kl_y >= -ln p(x_t | M)` on average
+over the samples. One standard deviation serves both the sample and its KL: eq. 6 writes sigma^2 * epsilon, but the
+Gaussian that it describes has to be sampled with sigma * epsilon.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent, Normal, kl_divergence
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The three terms of equation 4, each [B, T] (or one number after `mean`), in nats per image."""
+
+    recon: Tensor  # -ln p(x_t | z_t), summed over pixels
+    kl_z: Tensor  # KL[q(z_t | X) || p(z_t | M_hat, y_t)]
+    kl_y: Tensor  # KL[q(y_t | X) || p(y_t)], summed over the K keys
+
+    @property
+    def total(self) -> Tensor:
+        """recon + kl_z + kl_y: the negative of equation 4's bound, nats per image."""
+        return self.recon + self.kl_z + self.kl_y
+
+    def weighted(self, beta_z: float = 1.0, beta_y: float = 1.0) -> Tensor:
+        """The training loss with KL weights in [0, 1]; a bound only where both are 1."""
+        return self.recon + beta_z * self.kl_z + beta_y * self.kl_y
+
+    def mean(self) -> Bound:
+        """The terms averaged over all images."""
+        return Bound(self.recon.mean(), self.kl_z.mean(), self.kl_y.mean())
+
+    def __str__(self) -> str:
+        m = self.mean()
+        return f"total {m.total:.2f} = recon {m.recon:.2f} + kl_z {m.kl_z:.2f} + kl_y {m.kl_y:.2f} nats/image"
+
+
+def gaussian(mean: Tensor, log_var: Tensor, log_var_range: tuple[float, float], event_dims: int = 1) -> Independent:
+    """N(mean, exp(log_var)) with the log-variance clamped; the last `event_dims` dimensions are one event.
+
+    The clamp is ours (the paper gives none): it keeps the learned prior from becoming arbitrarily sharp.
+    """
+    std = torch.exp(0.5 * log_var.clamp(*log_var_range))
+    return Independent(Normal(mean, std), event_dims)
+
+
+def standard_normal(shape: tuple[int, ...], event_dims: int, like: Tensor) -> Independent:
+    """N(0, I) of the given shape, on the device and dtype of `like`: p(Y) of section 3.2."""
+    zeros = torch.zeros(shape, dtype=like.dtype, device=like.device)
+    return Independent(Normal(zeros, torch.ones_like(zeros)), event_dims)
+
+
+def sample(p: Independent, generator: torch.Generator | None = None) -> Tensor:
+    """A reparameterised draw mean + sigma * epsilon (eq. 6, with sigma where it prints sigma^2).
+
+    `torch.distributions` takes no generator, hence this function. The noise is drawn on the generator's own device, so
+    a CPU generator gives the same draw whatever device the model is on.
+    """
+    device = generator.device if generator is not None else p.mean.device
+    noise = torch.randn(p.mean.shape, generator=generator, device=device, dtype=p.mean.dtype)
+    return p.mean + p.stddev * noise.to(p.mean.device)
+
+
+def bound_terms(
+    x: Tensor, p_x: Distribution, q_z: Distribution, p_z: Distribution, q_y: Distribution, p_y: Distribution
+) -> Bound:
+    """Equation 4, negated, from its distributions; `p_x` at a sample of z, `p_z` at a sample of y.
+
+    x: [B, T, C, H, W]; every distribution has batch shape [B, T].
+    """
+    return Bound(-p_x.log_prob(x), kl_divergence(q_z, p_z), kl_divergence(q_y, p_y))
+
+
+def log_weight(
+    x: Tensor,
+    z: Tensor,
+    y: Tensor,
+    p_x: Distribution,
+    q_z: Distribution,
+    p_z: Distribution,
+    q_y: Distribution,
+    p_y: Distribution,
+) -> Tensor:
+    """ln w = ln p(x|z) + ln p(z|M_hat,y) + ln p(y) - ln q(z) - ln q(y), [B, T], at samples z ~ q(z), y ~ q(y)."""
+    return p_x.log_prob(x) + p_z.log_prob(z) + p_y.log_prob(y) - q_z.log_prob(z) - q_y.log_prob(y)
+
+
+def importance_bound(log_w: Tensor) -> Tensor:
+    """-ln (1/S) sum_s w_s, nats: the importance-weighted bound (Burda et al., 2016). log_w: [S, ...] -> [...]."""
+    return math.log(log_w.shape[0]) - torch.logsumexp(log_w, dim=0)

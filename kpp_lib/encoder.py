@@ -1,0 +1,94 @@
+"""f_enc: torchvision's ResNet-18 with a temporal shift over the episode (section 3.3, Appendix E; Lin et al., 2019)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import resnet18
+from torchvision.models.resnet import BasicBlock
+
+from .config import Config
+
+
+def temporal_shift(x: Tensor, length: int, div: int = 8, wrap: bool = False) -> Tensor:
+    """Move 1/div of the channels one image back and 1/div one image on along the episode.
+
+    x: [B*T, C, H, W], T = `length`. Channels [0, C/div) take the value of image t+1, [C/div, 2C/div) of t-1, the rest
+    stay. The ends are zeros, or the other end with `wrap`. An episode of one image has no neighbours and is left as it
+    is: shifting would only blank a quarter of its channels.
+    """
+    if length == 1:
+        return x
+    if x.shape[0] % length:
+        raise ValueError(f"length: got {length} for {x.shape[0]} images, expected a divisor of their number")
+    episodes = x.view(-1, length, *x.shape[1:])  # [B, T, C, H, W]
+    n = x.shape[1] // div
+    ahead, behind, still = episodes[:, :, :n], episodes[:, :, n : 2 * n], episodes[:, :, 2 * n :]
+    ahead, behind = ahead.roll(-1, dims=1), behind.roll(1, dims=1)
+    if not wrap:
+        ahead = torch.cat([ahead[:, :-1], torch.zeros_like(ahead[:, -1:])], dim=1)
+        behind = torch.cat([torch.zeros_like(behind[:, :1]), behind[:, 1:]], dim=1)
+    return torch.cat([ahead, behind, still], dim=2).view_as(x)
+
+
+class TemporalShift(nn.Module):
+    """`temporal_shift` as a module. `length` is T of the episodes under way; the encoder sets it before each pass."""
+
+    def __init__(self, div: int, wrap: bool) -> None:
+        super().__init__()
+        self.div, self.wrap, self.length = div, wrap, 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        return temporal_shift(x, self.length, self.div, self.wrap)
+
+
+class Encoder(nn.Module):
+    """TSM-ResNet18: [B, T, C, H, W] -> e [B, T, F].
+
+    With `shifted`, a temporal shift stands before conv1 in all eight residual branches; the skip paths are not shifted.
+    Grey images enter one channel wide. The paper's widths are (64, 128, 256, 512) and its stem is ImageNet's.
+    """
+
+    def __init__(self, config: Config, shifted: bool) -> None:
+        super().__init__()
+        self.net = _resnet18(config)
+        if shifted:
+            for stage in (self.net.layer1, self.net.layer2, self.net.layer3, self.net.layer4):
+                for block in stage:
+                    block.conv1 = nn.Sequential(TemporalShift(config.shift_div, config.shift_wrap), block.conv1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, t = x.shape[:2]
+        for module in self.net.modules():
+            if isinstance(module, TemporalShift):
+                module.length = t
+        return self.net(x.flatten(0, 1)).view(b, t, -1)  # [B*T, F] -> [B, T, F]
+
+
+def _resnet18(config: Config) -> nn.Module:
+    net = resnet18(weights=None)
+    widths = config.widths
+    side = (
+        dict(kernel_size=7, stride=2, padding=3)
+        if config.stem == "imagenet"
+        else dict(kernel_size=3, stride=2, padding=1)
+    )
+    net.conv1 = nn.Conv2d(config.channels, widths[0], bias=False, **side)
+    net.bn1 = nn.BatchNorm2d(widths[0])
+    if config.stem == "small":
+        net.maxpool = nn.Identity()
+    net.layer1, net.layer2, net.layer3, net.layer4 = (
+        _stage(widths[max(0, i - 1)], width, stride=1 if i == 0 else 2) for i, width in enumerate(widths)
+    )
+    net.fc = nn.Linear(widths[3], config.embed)
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d):  # torchvision's own initialisation
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    return net
+
+
+def _stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    skip = None
+    if stride != 1 or inputs != outputs:
+        skip = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+    return nn.Sequential(BasicBlock(inputs, outputs, stride, skip), BasicBlock(outputs, outputs))

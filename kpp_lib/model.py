@@ -1,0 +1,195 @@
+"""KanervaPlusPlus: the model of the paper, put together from its parts (section 3, Figures 2 to 5)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Independent
+
+from .bound import Bound, bound_terms, gaussian, sample, standard_normal
+from .config import Config
+from .decoder import Decoder
+from .encoder import Encoder
+from .keys import KeyModel, squash
+from .layers import dense
+from .likelihood import check_binary
+from .memory import WRITERS, PriorNet, read_blocks
+
+
+class Posterior(NamedTuple):
+    """What the encoder infers from an episode."""
+
+    e: Tensor  # [B, T, F]
+    q_z: Independent  # q(Z|X), event [L]
+    q_y: Independent  # q(Y|X), event [K, 3]
+
+
+class KanervaPlusPlus(nn.Module):
+    """A VAE whose prior is read from a memory that the episode itself was written into.
+
+    >>> memory = model.write(x)            # x [B, T, C, H, W] -> [B, 3, S, S]
+    >>> model.bound(x).total               # [B, T], nats per image, lower is better
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        c = config
+        self.encoder = Encoder(c, shifted=c.shift == "all")
+        self.write_encoder = Encoder(c, shifted=True) if c.shift == "write" else None
+        self.key_model = KeyModel(c)
+        self.posterior_net = dense(c.embed, 2 * c.latent, c.dense_width, c.dense_layers, c.spectral_norm)
+        self.writer = WRITERS[c.write](c)
+        self.prior_net = PriorNet(c)
+        self.decoder = Decoder(c)
+
+    # --- inference ----------------------------------------------------------------------------------------------
+
+    def infer(self, x: Tensor) -> Posterior:
+        """q(Z|X) and q(Y|X) of the episodes x [B, T, C, H, W]."""
+        self._check_images(x)
+        e = self.encoder(x)
+        mean, log_var = self.posterior_net(e).chunk(2, dim=-1)
+        return Posterior(e, gaussian(mean, log_var, self.config.log_var_range), self.key_model(e))
+
+    def write(self, x: Tensor, posterior: Posterior | None = None) -> Tensor:
+        """The memory of each episode, [B, T, C, H, W] -> [B, 3, S, S]. Deterministic.
+
+        A placed write uses the key *means*. Were it to use the sample that reads the memory, M would depend on y and
+        p(y|M) = p(y) of equation 2 would be false: the sum of the three terms would bound nothing.
+        """
+        posterior = self.infer(x) if posterior is None else posterior
+        e = posterior.e if self.write_encoder is None else self.write_encoder(x)
+        return self.writer(e, self.window(posterior.q_y.mean))
+
+    # --- reading and decoding -----------------------------------------------------------------------------------
+
+    def window(self, y: Tensor) -> Tensor:
+        """The part of the memory that keys y [..., 3] point at: (s, x, y) [..., 3]."""
+        return squash(y, self.config.squash, self.config.window)
+
+    def read(self, memory: Tensor, y: Tensor) -> Tensor:
+        """M_hat (eq. 5): memory [B, 3, S, S], y [B, T, K, 3] -> blocks [B, T, K, 3, g, g]."""
+        c = self.config
+        return read_blocks(memory, self.window(y), c.block_size, c.read_mode, c.read_padding, c.align_corners)
+
+    def prior(self, memory: Tensor, y: Tensor) -> Independent:
+        """p(Z | M_hat, Y), event [L]."""
+        mean, log_var = self.prior_net(self.read(memory, y))
+        return gaussian(mean, log_var, self.config.log_var_range)
+
+    def p_y(self, batch: int, length: int) -> Independent:
+        """p(Y) = N(0, I), batch [B, T], event [K, 3]."""
+        like = next(self.parameters())
+        return standard_normal((batch, length, self.config.reads, 3), 2, like)
+
+    def decode(self, z: Tensor) -> Independent:
+        """p(X|Z), event [C, H, W]; `.mean` is the picture."""
+        return self.decoder(z)
+
+    # --- the bound ----------------------------------------------------------------------------------------------
+
+    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Bound:
+        """`bound`; the name that DistributedDataParallel wraps."""
+        return self.bound(x, generator=generator)
+
+    def bound(self, x: Tensor, memory: Tensor | None = None, generator: torch.Generator | None = None) -> Bound:
+        """Equation 4, negated, with one sample of y and z: three terms [B, T], nats per image.
+
+        memory: [B, 3, S, S]; without it, the one that x itself writes. Raises ValueError for images that are not binary
+        or not of the model's shape, and for a memory of other episodes' number.
+        """
+        check_binary(x)
+        posterior = self.infer(x)
+        memory = self.write(x, posterior) if memory is None else self._check_memory(memory, x.shape[0])
+        y, z = sample(posterior.q_y, generator), sample(posterior.q_z, generator)
+        return bound_terms(
+            x, self.decode(z), posterior.q_z, self.prior(memory, y), posterior.q_y, self.p_y(*x.shape[:2])
+        )
+
+    # --- pictures -----------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def reconstruct(self, x: Tensor, memory: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """Decoded means [B, T, C, H, W]. With a memory, from memory alone: z ~ p(z | M_hat, y); else z ~ q(z|x)."""
+        posterior = self.infer(x)
+        if memory is None:
+            return self.decode(sample(posterior.q_z, generator)).mean
+        memory = self._check_memory(memory, x.shape[0])
+        return self.read_images(memory, sample(posterior.q_y, generator), generator)
+
+    @torch.no_grad()
+    def read_images(
+        self, memory: Tensor, y: Tensor, generator: torch.Generator | None = None, sampled: bool = True
+    ) -> Tensor:
+        """What the memory holds at keys y [B, T, K, 3]: decoded z ~ p(z | M_hat, y), or its mean; [B, T, C, H, W]."""
+        p_z = self.prior(memory, y)
+        return self.decode(sample(p_z, generator) if sampled else p_z.mean).mean
+
+    @torch.no_grad()
+    def generate(self, memory: Tensor, n: int = 16, generator: torch.Generator | None = None) -> Tensor:
+        """n pictures from random keys y ~ p(Y) (section 3.4): [B, n, C, H, W]."""
+        y = sample(self.p_y(memory.shape[0], _at_least_one("n", n)), generator)
+        return self.read_images(memory, y, generator)
+
+    @torch.no_grad()
+    def perturb(
+        self, memory: Tensor, keys: Tensor, std: float = 0.1, n: int = 16, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """n pictures around each key, y + N(0, std^2) (section 4.1.1): keys [B, T, K, 3] -> [B, T, n, C, H, W].
+
+        The paper writes N(0, 0.1); we read 0.1 as the standard deviation.
+        """
+        b, t = keys.shape[:2]
+        spread = keys[:, :, None].expand(-1, -1, _at_least_one("n", n), -1, -1)  # [B, T, n, K, 3]
+        noise = sample(standard_normal(tuple(spread.shape), 2, keys), generator)
+        pictures = self.read_images(memory, (spread + std * noise).flatten(1, 2), generator)
+        return pictures.unflatten(1, (t, n))
+
+    @torch.no_grad()
+    def iterate(
+        self,
+        x: Tensor,
+        memory: Tensor,
+        steps: int = 10,
+        generator: torch.Generator | None = None,
+        sampled: bool = False,
+    ) -> Tensor:
+        """Iterative reading (eq. 7): infer keys from the last picture, read, decode, again; the memory stays as it is.
+
+        x: [B, T, C, H, W], noisy or not, grey or not. Returns [steps + 1, B, T, C, H, W], the input first. Means are
+        fed back; with `sampled`, y and z are drawn (eq. 7 draws y).
+        """
+        memory = self._check_memory(memory, x.shape[0])
+        pictures = [x]
+        for _ in range(_at_least_one("steps", steps)):
+            q_y = self.infer(pictures[-1]).q_y
+            y = sample(q_y, generator) if sampled else q_y.mean
+            pictures.append(self.read_images(memory, y, generator, sampled))
+        return torch.stack(pictures)
+
+    # --- checks -------------------------------------------------------------------------------------------------
+
+    def _check_images(self, x: Tensor) -> None:
+        c = self.config
+        if x.dim() != 5 or x.shape[2:] != (c.channels, c.image_size, c.image_size):
+            raise ValueError(
+                f"x: got shape {tuple(x.shape)}, expected [B, T, {c.channels}, {c.image_size}, {c.image_size}]"
+            )
+
+    def _check_memory(self, memory: Tensor, episodes: int) -> Tensor:
+        c = self.config
+        expected = (episodes, c.memory_channels, c.memory_size, c.memory_size)
+        if tuple(memory.shape) != expected:
+            raise ValueError(
+                f"memory: got shape {tuple(memory.shape)}, expected {expected}, one memory per episode of x"
+            )
+        return memory
+
+
+def _at_least_one(name: str, value: int) -> int:
+    if not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name}: got {value!r}, expected a whole number of at least 1")
+    return value

@@ -1,0 +1,73 @@
+"""q(Y|X) and the squash from keys to windows."""
+
+import pytest
+import torch
+
+from kpp_lib import Config, seeded
+from kpp_lib.keys import KeyModel, slot_table, squash
+
+
+def random_keys(n=20_000):
+    return torch.randn(n, 3, generator=seeded(0))
+
+
+def fraction_outside(window, size=16):
+    """Mean share of the points of the read grid that lie outside the memory."""
+    s, x, y = (v[:, None] for v in window.unbind(-1))
+    u = (2 * torch.arange(size) + 1) / size - 1
+    inside_x, inside_y = ((s * u + c).abs() <= 1 for c in (x, y))
+    return 1 - (inside_x.float().mean(1) * inside_y.float().mean(1)).mean().item()
+
+
+@pytest.mark.parametrize(("kind", "outside", "mirrored"), [("none", 0.60, 0.5), ("tanh", 0.30, 0.5), ("clip", 0.02,
+0.5),
+                                                           ("in_frame", 0.0, 0.0), ("fixed", 0.0, 0.0)])  # fmt: skip
+def test_how_much_of_a_prior_read_misses_the_memory(kind, outside, mirrored):
+    window = squash(random_keys(), kind)
+    assert fraction_outside(window) == pytest.approx(outside, abs=0.015)
+    assert (window[:, 0] < 0).float().mean().item() == pytest.approx(mirrored, abs=0.015)
+
+
+@pytest.mark.parametrize("kind", ["in_frame", "fixed"])
+def test_windows_stay_in_the_frame_whatever_the_key(kind):
+    s, x, y = squash(10 * random_keys(), kind).unbind(-1)
+    assert torch.all(s > 0) and torch.all(x.abs() + s <= 1 + 1e-5) and torch.all(y.abs() + s <= 1 + 1e-5)
+
+
+def test_unknown_squash():
+    with pytest.raises(ValueError, match="kind: got 'relu', expected one of tanh"):
+        squash(random_keys(1), "relu")
+
+
+@pytest.mark.parametrize("recipe", ["paper", "associative", "slots"])
+def test_shapes_and_gradients(recipe):
+    config = Config.preset("tiny", recipe)
+    model = KeyModel(config)
+    e = torch.randn(2, 4, 32, generator=seeded(1), requires_grad=True)
+    q_y = model(e)
+    assert q_y.batch_shape == (2, 4) and q_y.event_shape == (config.reads, 3)
+    (q_y.mean.square().sum() + q_y.stddev.log().sum()).backward()
+    assert all(p.grad is not None for p in model.parameters())
+
+
+def test_normalised_keys_keep_their_spread():
+    model = KeyModel(Config.preset("tiny", "associative", key_spread=0.9))
+    e = 0.3 * torch.randn(64, 4, 32, generator=seeded(2)) + 3  # embeddings that differ little
+    mean = model(e).mean.flatten(0, 1).flatten(1)
+    torch.testing.assert_close(mean.std(0), torch.full((6,), 0.9), atol=0.05, rtol=0)
+    model.eval()  # running statistics: an image's key no longer depends on its batch
+    torch.testing.assert_close(model(e[:1]).mean, model(e).mean[:1])
+
+
+def test_slots_start_on_a_grid_and_content_keys_do_not_depend_on_the_position():
+    e = torch.randn(1, 1, 32, generator=seeded(3)).expand(1, 4, 32)
+    slots = KeyModel(Config.preset("tiny", "slots"))(e).mean
+    torch.testing.assert_close(slots, slot_table(4, 2)[None])
+    assert len(torch.unique(slots[0, :, 0], dim=0)) == 4
+    content = KeyModel(Config.preset("tiny", "associative")).eval()(e).mean
+    torch.testing.assert_close(content[:, :1].expand_as(content), content)
+
+
+def test_slots_have_an_end():
+    with pytest.raises(ValueError, match="x: got an episode of 5 images, expected at most 4"):
+        KeyModel(Config.preset("tiny", "slots"))(torch.zeros(1, 5, 32))
