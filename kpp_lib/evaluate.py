@@ -1,0 +1,116 @@
+"""evaluate: the protocol behind every number that we report.
+
+Latents are sampled, with the sigma that the KL is charged for; BatchNorm uses its running statistics; every image of
+the split is scored exactly once per order, in seeded shuffled episodes of T. Mean and standard deviation are over the
+orders.
+"""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import replace
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from .data import Images, ImageSet
+from .diagnostics import SCORES
+from .episodes import Batch, Episodes, seeded
+from .model import KanervaPlusPlus
+from .provenance import commit, data_card, hardware
+
+TERMS = ("total", "recon", "kl_z", "kl_y")
+NOTES = {
+    "total": "recon + kl_z + kl_y, nats/image: a bound on -ln p(x_t|M), M written from the same episode; not "
+    "comparable with an "
+    "unconditional likelihood. Its floor over an episode of distinct images is ln T",
+    "memory_swap": "the total with the next episode's memory: equal to the total where the memory is not read",
+    "mean_decoding": "not a bound",
+}
+
+
+@torch.no_grad()
+def evaluate(
+    model: KanervaPlusPlus,
+    images: Images | ImageSet,
+    length: int | None = None,
+    orders: int = 5,
+    episodes: int = 8,
+    scores: tuple[str, ...] = ("memory_swap",),
+    limit: int | None = None,
+    quiet: bool = True,
+) -> dict[str, Any]:
+    """Score `images` (a split, or an ImageSet: then its test split) and return a report that is JSON as it stands.
+
+    length: T, the model's own by default. scores: names from `diagnostics.SCORES`. limit: score a fixed random
+    `limit` of the images only, and say so. Report: `scores` = {name: {"mean", "std"}} in nats per image
+    (retrieval_top1: a fraction), `T`, `orders`, `images`, and what was scored on what. Raises ValueError for an unknown
+    score or fewer than two episodes.
+    """
+    split = images.test if isinstance(images, ImageSet) else images
+    unknown = sorted(set(scores) - set(SCORES))
+    if unknown:
+        raise ValueError(f"scores: got {', '.join(unknown)}, expected some of {', '.join(SCORES)}")
+    if not isinstance(orders, int) or orders < 1:
+        raise ValueError(f"orders: got {orders!r}, expected a whole number of at least 1")
+    length = model.config.length if length is None else length
+    available = len(split)
+    total = min(available, limit or available)
+    if total < 2 * length:
+        raise ValueError(f"length: got T = {length} for {total} images, expected at least two episodes' worth")
+    split = _part(split, total)
+    was_training = model.training
+    model.eval()
+    rows = [_one_order(model, split, length, episodes, order, scores, quiet) for order in range(orders)]
+    model.train(was_training)
+    report = {
+        name: {
+            "mean": statistics.fmean(r[name] for r in rows),
+            "std": statistics.stdev([r[name] for r in rows]) if orders > 1 else None,
+        }
+        for name in rows[0]
+    }
+    return {
+        "scores": report,
+        "T": length,
+        "orders": orders,
+        "images": total,
+        "of": available,
+        "recipe": model.config.recipe_name,
+        "preset": model.config.preset_name,
+        "data": data_card(images) if isinstance(images, ImageSet) else None,
+        "commit": commit(),
+        "hardware": hardware(next(model.parameters()).device),
+        "notes": {k: v for k, v in NOTES.items() if k in report},
+    }
+
+
+def _part(split: Images, count: int) -> Images:
+    if count == len(split):
+        return split
+    chosen = torch.randperm(len(split), generator=seeded(0))[:count]  # the released test bits are sorted by class
+    return replace(split, pixels=split.pixels[chosen], labels=None if split.labels is None else split.labels[chosen])
+
+
+def _one_order(
+    model: KanervaPlusPlus, split: Images, length: int, episodes: int, order: int, scores: tuple[str, ...], quiet: bool
+) -> dict[str, float]:
+    device, parts = next(model.parameters()).device, []
+    batches = list(_whole_pairs(Episodes(split, length, episodes).cover(order)))
+    for i, batch in enumerate(tqdm(batches, desc=f"order {order}", disable=quiet, unit="batch")):
+        x, keep = batch.x.to(device), batch.scored.to(device)
+        bound = model.bound(x, generator=seeded(order, i))
+        values = {name: getattr(bound, name) for name in TERMS}
+        values |= {name: SCORES[name](model, x, seeded(order, i, k)) for k, name in enumerate(scores)}
+        parts.append({name: v[keep].double().cpu() for name, v in values.items()})
+    return {name: float(torch.cat([p[name] for p in parts]).mean()) for name in parts[0]}
+
+
+def _whole_pairs(batches) -> list[Batch]:
+    """Join a last batch of one episode to the one before: a memory can only be swapped between two."""
+    batches = list(batches)
+    if len(batches) > 1 and batches[-1].x.shape[0] == 1:
+        last: Batch = batches.pop()
+        batches[-1] = Batch(*(torch.cat([a, b]) for a, b in zip(batches[-1], last, strict=True)))
+    return batches

@@ -1,0 +1,103 @@
+"""`kpp` as a stranger types it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_model import bar_set
+
+from kpp_lib import cli
+
+
+@pytest.fixture
+def with_bars(monkeypatch):
+    monkeypatch.setattr(cli, "load_dataset", lambda name, binarize, quiet=False: bar_set())
+
+
+def test_train_then_evaluate(tmp_path, capsys, with_bars):
+    out = str(tmp_path / "run")
+    assert (
+        cli.main(
+            [
+                "train",
+                "--preset",
+                "tiny",
+                "--recipe",
+                "paper",
+                "--out",
+                out,
+                "--set",
+                "steps=3",
+                "episodes=2",
+                "--quiet",
+            ]
+        )
+        == 0
+    )
+    assert f"kpp evaluate --checkpoint {out}" in capsys.readouterr().out
+    assert cli.main(["evaluate", "--checkpoint", out, "--orders", "2", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert set(report["scores"]) == {"total", "recon", "kl_z", "kl_y", "memory_swap"} and report["recipe"] == "paper"
+    assert cli.main(["evaluate", "--checkpoint", out, "--orders", "1", "--scores", "all"]) == 0
+    printed = capsys.readouterr().out
+    assert "nats/image" in printed and "retrieval_top1" in printed and "(not a bound)" in printed
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["train", "--out", "x", "--set", "speed=3"], "--set: got 'speed=3', expected FIELD=VALUE"),
+        (["train", "--out", "x", "--set", "lr"], "--set: got 'lr'"),
+        (["train", "--out", "x", "--set", "lr=fast"], "lr: got 'fast', expected a number above 0"),
+        (["evaluate", "--checkpoint", "nowhere"], "nowhere: no model.json"),
+    ],
+)
+def test_mistakes_are_one_line_and_status_2(argv, message, capsys, with_bars):
+    assert cli.main(argv) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", [["--help"], ["train", "--help"], ["evaluate", "--help"], ["tour", "--help"]])
+def test_help(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(command)
+    assert stop.value.code == 0
+    assert len(capsys.readouterr().out.splitlines()) >= 8
+
+
+def test_overrides_are_json_or_words():
+    assert cli.overrides(["steps=5", "widths=[8,8,8,8]", "write=pooled"]) == {
+        "steps": 5,
+        "widths": [8, 8, 8, 8],
+        "write": "pooled",
+    }
+
+
+def test_the_package_needs_nothing_but_what_it_says():
+    """Importing it, and training, on a box with torch, torchvision, numpy, safetensors and tqdm alone."""
+    blocked = (
+        "matplotlib",
+        "ipywidgets",
+        "IPython",
+        "mlxtend",
+        "papermill",
+        "nbformat",
+        "yaml",
+        "scipy",
+        "pandas",
+        "sklearn",
+        "timm",
+    )
+    code = f"""
+import sys
+for name in {blocked!r}:
+    sys.modules[name] = None
+import kpp_lib, kpp_lib.cli
+sys.path.insert(0, "tests")
+from tiny_model import episodes, tiny
+tiny().bound(episodes())
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).resolve().parents[1])
