@@ -1,0 +1,157 @@
+"""Is the number that we report a bound? Held against the exact -ln p(x|M) of a small model that memorises, and mutants.
+
+Images are 2 x 2 bits: there are 16, so p(x|M) can be summed over all of them. A tiny slots model is *trained* on
+episodes of four distinct images, because only a model that has learned to exploit its objective shows where the
+objective leaks. Three checks: the probabilities sum to one, no total is below -ln p(x|M), and the mean over distinct
+images is at least ln T. Each mutant is trained on its own broken objective, and at least one check must reject it.
+"""
+
+import math
+from functools import cache
+
+import pytest
+import torch
+from torch import nn
+
+from kpp_lib import Config, KanervaPlusPlus, seeded
+from kpp_lib.bound import Bound, bound_terms, sample
+
+T = 4
+ALL = torch.tensor([[int(bit) for bit in f"{i:04b}"] for i in range(16)]).float().view(16, 1, 2, 2)
+CONFIG = Config.preset(
+    "tiny",
+    "slots",
+    image_size=2,
+    length=T,
+    latent=4,
+    decoder_base=32,
+    shift="none",
+)
+
+
+def small_model():
+    """The model with an encoder fit for four pixels."""
+    model = KanervaPlusPlus(CONFIG)
+    model.encoder = nn.Sequential(nn.Flatten(2), nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, CONFIG.embed))
+    return model
+
+
+def episodes(b, generator):
+    """[b, T, 1, 2, 2]: episodes of distinct images."""
+    return ALL[torch.stack([torch.randperm(16, generator=generator)[:T] for _ in range(b)])]
+
+
+def honest(model, x, generator):
+    return model.bound(x, generator=generator)
+
+
+def terms(model, x, q, memory, y, z):
+    return bound_terms(x, model.decode(z), q.q_z, model.prior(memory, y), q.q_y, model.p_y(*x.shape[:2]))
+
+
+def half_sigma(model, x, generator):
+    """The sample has half the noise that the KL is charged for."""
+    q = model.infer(x)
+    y, z = (p.mean + 0.5 * (sample(p, generator) - p.mean) for p in (q.q_y, q.q_z))
+    return terms(model, x, q, model.write(x, q), y, z)
+
+
+def mean_decoding(model, x, generator):
+    """No noise at all."""
+    q = model.infer(x)
+    return terms(model, x, q, model.write(x, q), q.q_y.mean, q.q_z.mean)
+
+
+def kl_over_t(model, x, generator):
+    """The KLs of one image divided by the length of the episode."""
+    b = model.bound(x, generator=generator)
+    return Bound(b.recon, b.kl_z / T, b.kl_y / T)
+
+
+def written_with_the_sample(model, x, generator):
+    """The key that reads is the key that wrote: M depends on y, and p(y|M) is not p(y)."""
+    q = model.infer(x)
+    y, z = sample(q.q_y, generator), sample(q.q_z, generator)
+    return terms(model, x, q, model.writer(q.e, model.window(y)), y, z)
+
+
+@cache
+@torch.enable_grad()
+def trained(objective, steps=800):
+    """The tiny model trained on `objective`, KLs phased in, in eval mode."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = small_model().train()
+    generator, optimizer = seeded(0), torch.optim.Adam(model.parameters(), lr=1e-2)
+    for step in range(steps):
+        beta_z, beta_y = (
+            min(1.0, max(0.0, step / steps - start) / 0.3) for start in (0.2, 0.4)
+        )  # read first, pay later
+        loss = objective(model, episodes(32, generator), generator).mean().weighted(beta_z, beta_y)
+        optimizer.param_groups[0]["lr"] = 1e-2 * min(1.0, (step + 1) / 30, (steps - step) / (0.3 * steps))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return model.eval()
+
+
+def log_p(model, memory, x, samples, generator):
+    """ln p(x|M) of single images x [N, 1, 2, 2] by importance sampling, and the weights' relative error; [N] each.
+
+    The proposal is half prior, half posterior (a mixture over the T slots), so the weights are bounded.
+    """
+    n, p_y = len(x), model.p_y(len(x) * samples, T)
+    cues = x.repeat_interleave(samples, 0)[:, None].expand(-1, T, -1, -1, -1)  # the cue at every slot
+    q = model.infer(cues)
+    slot = torch.randint(T, (n * samples,), generator=generator)
+    prior = torch.rand(n * samples, generator=generator) < 0.5
+    y = torch.where(prior[:, None, None, None], sample(p_y, generator), sample(q.q_y, generator))
+    y = y[torch.arange(n * samples), slot][:, None].expand(-1, T, -1, -1)
+    p_z = model.prior(memory.expand(n * samples, -1, -1, -1), y)
+    z = torch.where(prior[:, None, None], sample(p_z, generator), sample(q.q_z, generator))[:, :1]
+    z = z.expand(-1, T, -1)
+    joint = p_y.log_prob(y)[:, 0] + p_z.log_prob(z)[:, 0]
+    posterior = torch.logsumexp(q.q_y.log_prob(y), 1) - math.log(T) + q.q_z.log_prob(z)[:, 0]
+    proposal = torch.logaddexp(joint, posterior) - math.log(2)
+    log_w = (model.decode(z[:, :1]).log_prob(cues[:, :1])[:, 0] + joint - proposal).view(n, samples)
+    w = log_w.exp()
+    return log_w.logsumexp(1) - math.log(samples), w.std(1) / w.mean(1) / math.sqrt(samples)
+
+
+@torch.no_grad()
+def violations(objective, episodes_tested=4, draws=200):
+    """Names of the checks that the model trained on `objective`, scored by it, fails."""
+    model, generator = trained(objective), seeded(11)
+    x = episodes(episodes_tested, generator)
+    memory = model.write(x)
+    totals = torch.stack([objective(model, x, generator).total for _ in range(draws)])  # [draws, B, T]
+    found = set()
+    for b in range(episodes_tested):
+        exact, error = log_p(model, memory[b : b + 1], ALL, 4000, generator)
+        p = exact.exp()
+        if abs(p.sum() - 1) > 5 * (p * error).square().sum().sqrt():
+            found.add("sum")
+        own = [int((ALL == image).flatten(1).all(1).nonzero()) for image in x[b]]
+        spread = (totals[:, b].var(0) / draws + error[own] ** 2).sqrt()
+        if torch.any(totals[:, b].mean(0) < -exact[own] - 4 * spread):
+            found.add("exact")
+    many = torch.cat([objective(model, episodes(64, generator), generator).total for _ in range(20)])
+    if many.mean() < math.log(T) - 4 * many.mean(1).std() / math.sqrt(len(many)):
+        found.add("ln T")
+    return found
+
+
+def test_the_model_memorises():
+    """Else the checks below would be easy: it has to beat ln 16, the best without a memory."""
+    with torch.no_grad():
+        total = honest(trained(honest), episodes(512, seeded(5)), seeded(6)).total.mean()
+    assert math.log(T) <= total < math.log(16) - 0.2
+
+
+def test_our_bound_passes_every_check():
+    assert violations(honest) == set()
+
+
+@pytest.mark.parametrize("mutant", [half_sigma, mean_decoding, kl_over_t, written_with_the_sample])
+def test_mutants_are_rejected(mutant):
+    assert violations(mutant) & {"exact", "ln T"}
