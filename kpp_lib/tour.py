@@ -1,0 +1,257 @@
+"""The tour: every notebook of the course executed, its metrics held against bands, its pictures on one page.
+
+Two halves meet here. Inside a notebook, `record` and `record_source` show a number or the data's origin to the reader
+and leave the same thing in the cell's output for a program to find. Outside, `run_tour` executes the notebooks with
+papermill, collects what they left, and compares it with `tests/expected/*.json`.
+
+Only `record` and `record_source` are needed on a bare machine; papermill, nbformat, PyYAML and psutil are imported
+where they are used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from . import tour_bands, tour_kernel, tour_page, tour_params
+
+METRIC = "application/vnd.kpp.metric+json"
+SOURCE = "application/vnd.kpp.source+json"
+NO_DATA = "any"  # the band key of a notebook that loads no data
+
+
+def record(name: str, value: float, unit: str = "") -> None:
+    """Show one metric in the notebook and hand it to the tour.
+
+    `value` is anything that `float` takes (a Python number, a one-element tensor); `unit` is free text such as "nats"
+    or "bits/pixel". Raises ValueError for an empty name, for a value that is not one number, and for NaN or infinity.
+    """
+    if not isinstance(name, str) or not name.strip():
+        raise ValueError(f"name: expected a non-empty string, got {name!r}")
+    try:
+        number = float(value)
+    except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: torch, for a tensor of several elements
+        raise ValueError(f"value of metric {name!r}: expected one number, got {value!r}") from error
+    if not math.isfinite(number):
+        raise ValueError(f"value of metric {name!r}: expected a finite number, got {number}")
+    _show(f"{name} = {number:.6g} {unit}".rstrip(), METRIC, {"name": name, "value": number, "unit": unit})
+
+
+def record_source(data: Any) -> None:
+    """Show where the data came from and let the tour choose the matching bands.
+
+    `data` is an `ImageSet` (its `name`, `source`, `bits` and `digest` are read). A folder that has the released bits
+    gets a band key of its own, because numbers on them differ from numbers on a seeded draw. Raises ValueError for
+    anything that lacks one of the four.
+    """
+    missing = [field for field in ("name", "source", "bits", "digest") if not hasattr(data, field)]
+    if missing:
+        raise ValueError(f"data: expected an ImageSet, got {type(data).__name__} without {', '.join(missing)}")
+    released = data.source == "folder" and data.bits.startswith("released")
+    payload = {field: getattr(data, field) for field in ("name", "source", "bits", "digest")}
+    payload["key"] = "folder-released" if released else data.source
+    _show(f"data: {data.name} from {data.source}, bits: {data.bits}", SOURCE, payload)
+
+
+def _show(text: str, mimetype: str, payload: dict[str, Any]) -> None:
+    try:
+        from IPython import get_ipython
+        from IPython.display import display
+    except ImportError:
+        print(text)
+        return
+    if get_ipython() is None:  # IPython is installed, but this is a plain script
+        print(text)
+    else:
+        display({mimetype: payload, "text/plain": text}, raw=True)
+
+
+def course_cells(notebook: Any) -> list[tuple[int, Any]]:
+    """The cells of an executed notebook with their number (from 1) in the committed one, without papermill's own."""
+    own = {"injected-parameters", "papermill-error-cell-tag"}
+    kept = [cell for cell in notebook.cells if own.isdisjoint(cell.metadata.get("tags", []))]
+    return list(enumerate(kept, start=1))
+
+
+def _stopped_line(name: str, notebook: Any | None, error: Exception | None) -> str | None:
+    """One line for the cell that did not complete, None if all did."""
+    cells = [(n, cell) for n, cell in course_cells(notebook) if cell.cell_type == "code"] if notebook else []
+    states = [cell.metadata.get("papermill", {}) for _, cell in cells]
+    raised = [at for at, state in enumerate(states) if state.get("exception")]
+    started = [at for at, state in enumerate(states) if state.get("start_time")]
+    if raised:
+        number, cell = cells[raised[0]]
+        what = next(
+            (f"{o.ename}: {o.evalue}" for o in cell.outputs if o.output_type == "error"), "stopped the notebook"
+        )
+        return f"{name}, cell {number}: {_first_line(what)}"
+    if error is None:
+        return None
+    place = f", cell {cells[started[-1]][0]}" if started else ""  # a dead kernel or a time-out: the last cell begun
+    return f"{name}{place}: {type(error).__name__}: {_first_line(str(error))}"
+
+
+def _first_line(text: str) -> str:
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")
+
+
+def _collect(name: str, notebook: Any | None) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]], list[str]]:
+    """Metrics by name, data sources, and failures (a name recorded twice) of one executed notebook."""
+    metrics: dict[str, dict[str, Any]] = {}
+    sources: list[dict[str, Any]] = []
+    failures = []
+    for number, cell in course_cells(notebook) if notebook else []:
+        bundles = [dict(output.get("data", {})) for output in cell.get("outputs", [])]
+        sources += [dict(b[SOURCE]) for b in bundles if SOURCE in b and dict(b[SOURCE]) not in sources]
+        for metric in (b[METRIC] for b in bundles if METRIC in b):
+            if metric["name"] in metrics:
+                first = metrics[metric["name"]]["cell"]
+                failures.append(
+                    f"{name}, cell {number}: metric {metric['name']!r} was already recorded in cell {first}"
+                )
+            metrics[metric["name"]] = {"value": metric["value"], "unit": metric["unit"], "cell": number}
+    return metrics, sources, failures
+
+
+def _visit(path: Path, out: Path, parameters: dict[str, Any], expected: Path | None) -> dict[str, Any]:
+    """Execute one notebook and judge it."""
+    import nbformat
+
+    executed = out / path.name
+    seconds, peak, error = tour_kernel.execute(path, executed, parameters)
+    notebook = nbformat.read(executed, as_version=4) if executed.is_file() else None
+    metrics, sources, failures = _collect(path.stem, notebook)
+    key = "+".join(sorted({source["key"] for source in sources})) or NO_DATA
+    stopped = _stopped_line(path.stem, notebook, error)
+    if stopped:  # the metrics that the rest would have recorded are missing for that one reason
+        failures.insert(0, stopped)
+    elif expected is not None:
+        failures += tour_bands.compare(path.stem, key, metrics, expected / f"{path.stem}.json")
+    return {
+        "ok": not failures, "seconds": round(seconds, 1), "peak_mib": round(peak), "source": key, "data": sources,
+        "parameters": parameters, "metrics": metrics, "failures": failures, "completed": stopped is None,
+        "executed": executed.name if notebook else None,
+    }  # fmt: skip
+
+
+def _chosen(notebooks: Path, only: Sequence[str] | None) -> list[Path]:
+    paths = sorted(notebooks.glob("*.ipynb"))
+    if not paths:
+        raise ValueError(f"notebooks: no *.ipynb in {str(notebooks)!r}; run from the root of the repository")
+    if not only:
+        return paths
+    unknown = [name for name in only if not any(path.stem.startswith(name) for path in paths)]
+    if unknown:
+        raise ValueError(f"only: no notebook starts with {unknown}; there are {', '.join(p.stem for p in paths)}")
+    return [path for path in paths if path.stem.startswith(tuple(only))]
+
+
+def run_tour(
+    notebooks: str | Path = "notebooks",
+    params: str | Path = "notebooks/params/fast.yaml",
+    out: str | Path = "build/tour",
+    expected: str | Path | None = "tests/expected",
+    only: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """Execute the notebooks and write `out`/NN_name.ipynb, `out`/report.json and `out`/index.html; returns the report.
+
+    `params` is a YAML file (see `tour_params`), `expected` the folder of bands (None: metrics are collected, not held
+    against anything), `only` keeps the notebooks whose names start so. Every notebook runs even when an earlier one
+    fails; the report's "failures" holds one line per failure. Seconds are wall clock, memory is in MiB.
+    Raises ValueError when the notebooks or the parameters file cannot be used at all.
+    """
+    folder, out = Path(notebooks).resolve(), Path(out).resolve()
+    chosen = _chosen(folder, only)
+    parameters = tour_params.for_notebooks(Path(params), sorted(folder.glob("*.ipynb")))
+    bands = None if expected is None else Path(expected).resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    start, visits = time.perf_counter(), {}
+    for count, path in enumerate(chosen, start=1):
+        print(f"[{count}/{len(chosen)}] {path.stem:<26}", end="", flush=True)
+        visit = visits[path.stem] = _visit(path, out, parameters[path.stem], bands)
+        print(
+            f"{visit['seconds']:7.1f} s {visit['peak_mib']:6.0f} MiB  {'ok' if visit['ok'] else 'FAILED'}", flush=True
+        )
+    report = tour_page.heading(params, time.perf_counter() - start) | {
+        "peak_mib": max(visit["peak_mib"] for visit in visits.values()),
+        "failures": [line for visit in visits.values() for line in visit["failures"]],
+        "notebooks": visits,
+    }
+    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    (out / "index.html").write_text(tour_page.render(report, out), encoding="utf-8")
+    return report
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `kpp tour`, for the command line's own parser."""
+    parser.add_argument("--notebooks", default="notebooks", help="folder of the notebooks (default: %(default)s)")
+    parser.add_argument("--params", default="notebooks/params/fast.yaml", help="parameters file (default: %(default)s)")
+    parser.add_argument("--out", default="build/tour", help="where results are written (default: %(default)s)")
+    parser.add_argument(
+        "--only",
+        action="append",
+        metavar="NAME",
+        help="run only notebooks whose name starts so, e.g. 04; may be repeated",
+    )
+    parser.add_argument(
+        "--expected",
+        metavar="FOLDER",
+        help="folder of bands, or 'none' to judge no numbers (default: tests/expected for the fast parameters, "
+        "a folder under it named like the parameters file for others)",
+    )
+    parser.add_argument(
+        "--write-bands",
+        action="store_true",
+        help="print bands suggested by this run instead of judging it; writes no file",
+    )
+
+
+def _expected_folder(args: argparse.Namespace) -> Path | None:
+    if args.write_bands or args.expected == "none":
+        return None
+    if args.expected:
+        return Path(args.expected)
+    stem = Path(args.params).stem
+    return Path("tests/expected") if stem == "fast" else Path("tests/expected") / stem
+
+
+def run(args: argparse.Namespace) -> int:
+    """The tour from parsed options; prints failures last and returns the exit status."""
+    try:
+        report = run_tour(args.notebooks, args.params, args.out, _expected_folder(args), args.only)
+    except ModuleNotFoundError as error:
+        print(f"tour: {error.name} is missing; in the repository: pip install -e '.[dev]'", file=sys.stderr)
+        return 2
+    except ValueError as error:
+        print(f"tour: {error}", file=sys.stderr)
+        return 2
+    if args.write_bands:
+        print(tour_bands.suggestions(report))
+    failures, visits = report["failures"], report["notebooks"]
+    for line in failures:
+        print(f"FAILED {line}")
+    good = sum(visit["ok"] for visit in visits.values())
+    print(
+        f"tour: {good} of {len(visits)} notebooks ok, {len(failures)} failures, {report['seconds']:.0f} s, "
+        f"peak {report['peak_mib']} MiB; see {Path(args.out) / 'index.html'}"
+    )
+    return 1 if failures else 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`python -m kpp_lib.tour`; returns the exit status (0 ok, 1 a failure, 2 the tour could not start)."""
+    parser = argparse.ArgumentParser(
+        prog="kpp tour", description="Run every notebook of the course and judge its numbers."
+    )
+    add_arguments(parser)
+    return run(parser.parse_args(argv))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
