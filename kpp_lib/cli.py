@@ -1,4 +1,4 @@
-"""`kpp`: tour | train | evaluate, on the command line. Needs nothing beyond the package itself (argparse)."""
+"""`kpp`: tour | train | evaluate | table, on the command line. Needs nothing beyond the package itself (argparse)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from .config import PRESETS, RECIPES, Config
 from .data import DataError, load_dataset
 from .diagnostics import SCORES
 from .evaluate import evaluate
+from .report import load_report, markdown, text
 from .train import fit
 
 DATASETS = ("mnist", "fashion_mnist", "omniglot")
@@ -29,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
     main = argparse.ArgumentParser(
         prog="kpp", description="Kanerva++: a VAE whose prior is read from a memory of the episode."
     )
-    commands = main.add_subparsers(dest="command", required=True, metavar="{tour,train,evaluate}")
+    commands = main.add_subparsers(dest="command", required=True, metavar="{tour,train,evaluate,table}")
     tour = commands.add_parser(
         "tour", help="run every notebook and hold its numbers against the expected bands", add_help=False
     )
@@ -40,6 +41,9 @@ def parser() -> argparse.ArgumentParser:
     _evaluate_arguments(
         commands.add_parser("evaluate", help="score a trained model on the test split", epilog=DATA_HELP)
     )
+    table = commands.add_parser("table", help="reports of `kpp evaluate --json` as one Markdown table")
+    table.add_argument("reports", nargs="+", metavar="FILE", help="JSON files")
+    table.set_defaults(run=run_table)
     return main
 
 
@@ -115,9 +119,8 @@ def run_train(args: argparse.Namespace) -> None:
     data = load_dataset(args.dataset, args.binarize)
     model = fit(config, data, args.out, device=args.device, eval_every=args.eval_every, quiet=args.quiet)
     print(
-        f"best model in {args.out}/best ({sum(p.numel() for p in model.parameters()) / 1e6:.2f} million "
-        f"weights); next: "
-        f"kpp evaluate --checkpoint {args.out} --dataset {args.dataset}"
+        f"best model in {args.out}/best ({sum(p.numel() for p in model.parameters()) / 1e6:.2f} million weights); "
+        f"next: kpp evaluate --checkpoint {args.out} --dataset {args.dataset}"
     )
 
 
@@ -129,21 +132,12 @@ def run_evaluate(args: argparse.Namespace) -> None:
     orders, limit = (1, 1024) if args.quick else (args.orders, None)
     report = evaluate(model, data, args.length, orders, scores=scores, limit=limit, quiet=args.json)
     report["checkpoint"] = args.checkpoint
-    print(json.dumps(report, indent=1) if args.json else table(report))
+    print(json.dumps(report, indent=1) if args.json else text(report))
 
 
-def table(report: dict[str, Any]) -> str:
-    """A report as lines of text, nats per image."""
-    data = report["data"]
-    lines = [
-        f"{data['name']} ({data['bits']} bits from {data['source']}), T = {report['T']}, {report['images']:,} images, "
-        f"{report['orders']} order{'s' * (report['orders'] > 1)}; nats/image, mean +- std over orders"
-    ]
-    for name, score in report["scores"].items():
-        spread = "" if score["std"] is None else f" +- {score['std']:.2f}"
-        note = f"   ({report['notes'][name]})" if name in report["notes"] else ""
-        lines.append(f"  {name:15s} {score['mean']:9.2f}{spread}{note}")
-    return "\n".join(lines)
+def run_table(args: argparse.Namespace) -> None:
+    """`kpp table`."""
+    print(markdown([load_report(file) for file in args.reports]))
 
 
 def overrides(pairs: list[str]) -> dict[str, Any]:

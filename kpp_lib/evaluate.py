@@ -8,6 +8,7 @@ orders.
 from __future__ import annotations
 
 import statistics
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -21,12 +22,16 @@ from .model import KanervaPlusPlus
 from .provenance import commit, data_card, hardware
 
 TERMS = ("total", "recon", "kl_z", "kl_y")
+NUMBERS = {name: i for i, name in enumerate(SCORES)}  # a score's noise does not depend on which others are asked for
 NOTES = {
-    "total": "recon + kl_z + kl_y, nats/image: a bound on -ln p(x_t|M), M written from the same episode; not "
-    "comparable with an "
-    "unconditional likelihood. Its floor over an episode of distinct images is ln T",
-    "memory_swap": "the total with the next episode's memory: equal to the total where the memory is not read",
+    "total": "a bound on -ln p(x|M), M written from the same episode: at least ln T, no match for ln p(x)",
+    "memory_swap": "total with another episode's memory; the same as total where the memory is not read",
+    "prior_keys": "recon + KL_Z with y ~ p(Y)",
     "mean_decoding": "not a bound",
+    "shuffled_cues": "shown in another order than written",
+    "single_cues": "each shown alone",
+    "iw": "50 importance samples",
+    "retrieval_top1": "read from memory alone, cues shuffled: nearest to its own image",
 }
 
 
@@ -60,7 +65,7 @@ def evaluate(
     if total < 2 * length:
         raise ValueError(f"length: got T = {length} for {total} images, expected at least two episodes' worth")
     split = _part(split, total)
-    was_training = model.training
+    was_training, began = model.training, time.monotonic()
     model.eval()
     rows = [_one_order(model, split, length, episodes, order, scores, quiet) for order in range(orders)]
     model.train(was_training)
@@ -82,6 +87,8 @@ def evaluate(
         "data": data_card(images) if isinstance(images, ImageSet) else None,
         "commit": commit(),
         "hardware": hardware(next(model.parameters()).device),
+        "date": time.strftime("%Y-%m-%d"),
+        "seconds": round(time.monotonic() - began, 1),
         "notes": {k: v for k, v in NOTES.items() if k in report},
     }
 
@@ -102,7 +109,7 @@ def _one_order(
         x, keep = batch.x.to(device), batch.scored.to(device)
         bound = model.bound(x, generator=seeded(order, i))
         values = {name: getattr(bound, name) for name in TERMS}
-        values |= {name: SCORES[name](model, x, seeded(order, i, k)) for k, name in enumerate(scores)}
+        values |= {name: SCORES[name](model, x, seeded(order, i, NUMBERS[name])) for name in scores}
         parts.append({name: v[keep].double().cpu() for name, v in values.items()})
     return {name: float(torch.cat([p[name] for p in parts]).mean()) for name in parts[0]}
 

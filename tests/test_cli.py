@@ -42,7 +42,7 @@ def test_train_then_evaluate(tmp_path, capsys, with_bars):
     assert set(report["scores"]) == {"total", "recon", "kl_z", "kl_y", "memory_swap"} and report["recipe"] == "paper"
     assert cli.main(["evaluate", "--checkpoint", out, "--orders", "1", "--scores", "all"]) == 0
     printed = capsys.readouterr().out
-    assert "nats/image" in printed and "retrieval_top1" in printed and "(not a bound)" in printed
+    assert "nats/image" in printed and "retrieval_top1" in printed and "not a bound" in printed
 
 
 @pytest.mark.parametrize(

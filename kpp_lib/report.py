@@ -1,0 +1,67 @@
+"""Reports of `evaluate` as text and as a Markdown table: every number of the README goes through here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+COLUMNS = {
+    "total": "total",
+    "recon": "recon",
+    "kl_z": "KL_Z",
+    "kl_y": "KL_Y",
+    "memory_swap": "memory swap",
+    "prior_keys": "prior keys",
+    "shuffled_cues": "shuffled cues",
+    "single_cues": "single cues",
+    "retrieval_top1": "retrieval",
+}
+FRACTIONS = ("retrieval_top1",)
+
+
+def load_report(file: str | Path) -> dict[str, Any]:
+    """A report that `kpp evaluate --json` printed. Raises ValueError for a file that is not one."""
+    try:
+        report = json.loads(Path(file).read_text())
+        report["scores"]["total"]["mean"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"reports: got {file} ({error}), expected the output of `kpp evaluate --json`") from error
+    return report
+
+
+def number(report: dict[str, Any], name: str) -> str:
+    """One score as "mean +- std", nats per image or percent; a dash where the report does not have it."""
+    score = report["scores"].get(name)
+    if score is None:
+        return "-"
+    scale, digits, unit = (100, 1, " %") if name in FRACTIONS else (1, 2, "")
+    spread = "" if score["std"] is None else f" ± {scale * score['std']:.{digits}f}"
+    return f"{scale * score['mean']:.{digits}f}{spread}{unit}"
+
+
+def origin(report: dict[str, Any]) -> str:
+    """What was scored: data, bits, T, how many images and orders."""
+    data, many = report["data"], "s" * (report["orders"] > 1)
+    what = "unnamed images" if data is None else f"{data['name']}, {data['bits']} bits, from {data['source']}"
+    part = "" if report["images"] == report["of"] else f" of {report['of']:,}"
+    return f"{what}; T = {report['T']}, {report['images']:,}{part} images, {report['orders']} order{many}"
+
+
+def text(report: dict[str, Any]) -> str:
+    """A report as lines for a terminal."""
+    lines = [f"{origin(report)}; nats/image, mean ± std over orders"]
+    for name in report["scores"]:
+        note = f"   {report['notes'][name]}" if name in report["notes"] else ""
+        lines.append(f"  {name:15s} {number(report, name):>18s}{note}")
+    return "\n".join(lines)
+
+
+def markdown(reports: Sequence[dict[str, Any]]) -> str:
+    """One row per report, nats per image, and under the table what each row was scored on."""
+    shown = [name for name in COLUMNS if any(name in r["scores"] for r in reports)]
+    lines = ["| model | " + " | ".join(COLUMNS[n] for n in shown) + " |", "|---|" + "---:|" * len(shown)]
+    lines += [f"| {r['checkpoint']} | " + " | ".join(number(r, n) for n in shown) + " |" for r in reports]
+    origins = [f"- {r['checkpoint']}: recipe {r['recipe']}, preset {r['preset']}; {origin(r)}" for r in reports]
+    return "\n".join([*lines, "", *origins])

@@ -1,0 +1,52 @@
+"""Reports as text and table; and the README's table, which must be what `kpp table` prints."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tiny_model import bar_set, tiny
+
+import kpp_lib as kpp
+from kpp_lib.report import load_report, markdown, number, text
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = sorted((ROOT / "results").glob("*.json"))
+
+
+@pytest.fixture
+def report():
+    return kpp.evaluate(tiny(), bar_set(), length=4, orders=2, scores=("retrieval_top1",)) | {"checkpoint": "mine"}
+
+
+def test_text_and_table_show_every_score_with_its_unit(report):
+    report["scores"]["total"] = {"mean": 101.234, "std": 0.056}
+    report["scores"]["retrieval_top1"] = {"mean": 0.5, "std": 0.25}
+    assert number(report, "total") == "101.23 ± 0.06" and number(report, "retrieval_top1") == "50.0 ± 25.0 %"
+    for shown in (text(report), markdown([report])):
+        assert "101.23 ± 0.06" in shown and "50.0 ± 25.0 %" in shown and "T = 4, 22 images, 2 orders" in shown
+    assert markdown([report]).splitlines()[0].count("|") == markdown([report]).splitlines()[2].count("|")
+
+
+def test_a_part_is_called_a_part():
+    report = kpp.evaluate(tiny(), bar_set(), length=4, orders=1, limit=16)
+    assert "16 of 22 images" in text(report) and "±" not in text(report).splitlines()[1]
+
+
+def test_only_reports_are_taken(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps({"scores": {}}))
+    for name in ("a.json", "missing.json"):
+        with pytest.raises(ValueError, match=f"reports: got .*{name}.* expected the output"):
+            load_report(tmp_path / name)
+
+
+def test_the_readme_prints_the_results_as_they_are():
+    assert RESULTS
+    assert markdown([load_report(file) for file in RESULTS]) in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("file", RESULTS, ids=lambda f: f.stem)
+def test_a_result_says_what_it_is(file):
+    report = load_report(file)
+    assert report["data"]["digest"] and report["commit"] != "unknown" and not report["commit"].endswith("+")
+    assert report["orders"] == 5 and report["images"] == report["of"]
+    assert report["checkpoint"] == file.stem and report["checkpoint"] in kpp.pretrained_names()
