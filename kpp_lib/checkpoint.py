@@ -15,12 +15,20 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from .baselines import VAE
 from .config import Config
 from .model import KanervaPlusPlus
+
+Model = KanervaPlusPlus | VAE
 
 WEIGHTS, CARD, TRAINING = "weights.safetensors", "model.json", "training.safetensors"
 PRETRAINED = Path(__file__).parent / "weights"
 FORMAT = 1
+
+
+def make_model(config: Config) -> Model:
+    """The model that `config` describes: Kanerva++, or the memory-free VAE where write='none'."""
+    return VAE(config) if config.write == "none" else KanervaPlusPlus(config)
 
 
 class CheckpointError(RuntimeError):
@@ -28,7 +36,7 @@ class CheckpointError(RuntimeError):
 
 
 def save_model(
-    model: KanervaPlusPlus,
+    model: Model,
     folder: str | Path,
     card: dict[str, Any] | None = None,
     training: dict[str, Tensor] | None = None,
@@ -44,11 +52,15 @@ def save_model(
     weights = {
         k: (v.half() if half and v.is_floating_point() else v).contiguous().cpu() for k, v in model.state_dict().items()
     }
-    save_file(weights, new / WEIGHTS)
-    if training is not None:
-        save_file({k: v.contiguous().cpu() for k, v in training.items()}, new / TRAINING)
-    text = {"format": FORMAT, "config": model.config.to_dict(), "sha256": sha256(new / WEIGHTS)} | (card or {})
-    (new / CARD).write_text(json.dumps(text, indent=1) + "\n")
+    try:
+        save_file(weights, new / WEIGHTS)
+        if training is not None:
+            save_file({k: v.contiguous().cpu() for k, v in training.items()}, new / TRAINING)
+        text = {"format": FORMAT, "config": model.config.to_dict(), "sha256": sha256(new / WEIGHTS)} | (card or {})
+        (new / CARD).write_text(json.dumps(text, indent=1) + "\n")
+    except BaseException:  # an interruption too: leave nothing half-written behind
+        shutil.rmtree(new, ignore_errors=True)
+        raise
     _swap(new, folder)
     return folder
 
@@ -95,7 +107,7 @@ def load_card(path: str | Path) -> dict[str, Any]:
     return card
 
 
-def load_model(path: str | Path, device: str | torch.device = "cpu") -> KanervaPlusPlus:
+def load_model(path: str | Path, device: str | torch.device = "cpu") -> Model:
     """The model of a checkpoint, a training run or shipped weights, in eval mode. Raises CheckpointError if damaged."""
     folder, card = find(path), load_card(path)
     file = folder / WEIGHTS
@@ -105,13 +117,13 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> KanervaP
         raise CheckpointError(
             f"{file}: sha256 {sha256(file)[:12]}..., expected {card['sha256'][:12]}... of {CARD}: damaged"
         )
-    model = KanervaPlusPlus(Config.from_dict(card["config"]))
+    model = make_model(Config.from_dict(card["config"]))
     weights = read_tensors(file)
     model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
     return model.to(device).eval()
 
 
-def load_pretrained(name: str = "mnist-cpu", device: str | torch.device = "cpu") -> KanervaPlusPlus:
+def load_pretrained(name: str = "mnist-cpu", device: str | torch.device = "cpu") -> Model:
     """Weights shipped inside the package; no network, no code execution. Raises ValueError for an unknown name."""
     if name not in pretrained_names():
         raise ValueError(f"name: got {name!r}, expected one of {', '.join(pretrained_names())}")

@@ -103,9 +103,8 @@ def _evaluate_arguments(p: argparse.ArgumentParser) -> None:
         "--scores",
         nargs="+",
         choices=(*SCORES, "all"),
-        default=["memory_swap"],
         metavar="NAME",
-        help=f"beside the bound: {', '.join(SCORES)}, or all (default: memory_swap)",
+        help=f"beside the bound: {', '.join(SCORES)}, or all (default: memory_swap, where there is a memory)",
     )
     p.add_argument("--quick", action="store_true", help="one order of 1,024 images")
     p.add_argument("--json", action="store_true", help="print the whole report as JSON")
@@ -128,7 +127,7 @@ def run_evaluate(args: argparse.Namespace) -> None:
     """`kpp evaluate`."""
     model = load_model(args.checkpoint, args.device)
     data = load_dataset(args.dataset, args.binarize, quiet=args.json)
-    scores = tuple(SCORES) if "all" in args.scores else tuple(args.scores)
+    scores = tuple(SCORES) if args.scores == ["all"] else args.scores and tuple(args.scores)
     orders, limit = (1, 1024) if args.quick else (args.orders, None)
     report = evaluate(model, data, args.length, orders, scores=scores, limit=limit, quiet=args.json)
     report["checkpoint"] = args.checkpoint

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 CHOICES = {
-    "write": ("pooled", "slot_pooled", "placed"),
+    "write": ("pooled", "slot_pooled", "placed", "none"),
     "keys": ("content", "content_bn", "slots"),
     "shift": ("all", "write", "none"),
     "squash": ("tanh", "in_frame", "fixed", "clip", "none"),
@@ -49,7 +49,7 @@ class Config:
     # --- memory and its reads (section 3.3, Appendix A) ---------------------------------------------------------
     memory_size: int = 64  # S
     memory_channels: int = 3
-    write: str = "pooled"  # the paper's; "slot_pooled" and "placed" are ours
+    write: str = "pooled"  # the paper's; "slot_pooled" and "placed" are ours; "none": a memory-free VAE
     writer_base: int = 64  # channels of the writer's first map, halved per layer (Appendix E: 256)
     writer_linear: bool = False  # Appendix E says "deep linear", section 3.3 "non-linearly": we default to the latter
     place_floor: float = 0.1  # placed write: added to the summed masks, fades the rim of a lone block
@@ -235,6 +235,8 @@ RECIPES: dict[str, dict[str, Any]] = {
         key_log_var=-5.0,
         kl_y_warmup=0.35,
     ),
+    # no memory at all: the baseline that shows what one is worth
+    "vae": dict(write="none", shift="none", spectral_norm=False),
     # the address is the position in the episode: a random-access memory, the contrast
     "slots": dict(
         write="placed",

@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from .checkpoint import Model
 from .data import Images, ImageSet
 from .diagnostics import SCORES
 from .episodes import Batch, Episodes, seeded
-from .model import KanervaPlusPlus
 from .provenance import commit, data_card, hardware
 
 TERMS = ("total", "recon", "kl_z", "kl_y")
@@ -37,28 +37,33 @@ NOTES = {
 
 @torch.no_grad()
 def evaluate(
-    model: KanervaPlusPlus,
+    model: Model,
     images: Images | ImageSet,
     length: int | None = None,
     orders: int = 5,
     episodes: int = 8,
-    scores: tuple[str, ...] = ("memory_swap",),
+    scores: tuple[str, ...] | None = None,
     limit: int | None = None,
     quiet: bool = True,
 ) -> dict[str, Any]:
     """Score `images` (a split, or an ImageSet: then its test split) and return a report that is JSON as it stands.
 
-    length: T, the model's own by default. scores: names from `diagnostics.SCORES`. limit: score a fixed random
+    length: T, the model's own by default. scores: names from `diagnostics.SCORES`; by
+    default memory_swap, and none for a memory-free model. limit: score a fixed random
     `limit` of the images only, and say so. Report: `scores` = {name: {"mean", "std"}} in nats per image
     (retrieval_top1: a fraction), `T`, `orders`, `images`, and what was scored on what. Raises ValueError for an unknown
     score or fewer than two episodes.
     """
     split = images.test if isinstance(images, ImageSet) else images
+    if scores is None:
+        scores = () if model.config.write == "none" else ("memory_swap",)
     unknown = sorted(set(scores) - set(SCORES))
     if unknown:
         raise ValueError(f"scores: got {', '.join(unknown)}, expected some of {', '.join(SCORES)}")
     if not isinstance(orders, int) or orders < 1:
         raise ValueError(f"orders: got {orders!r}, expected a whole number of at least 1")
+    if scores and model.config.write == "none":
+        raise ValueError(f"scores: got {', '.join(scores)} for a model without a memory, expected none")
     length = model.config.length if length is None else length
     available = len(split)
     total = min(available, limit or available)
@@ -101,7 +106,7 @@ def _part(split: Images, count: int) -> Images:
 
 
 def _one_order(
-    model: KanervaPlusPlus, split: Images, length: int, episodes: int, order: int, scores: tuple[str, ...], quiet: bool
+    model: Model, split: Images, length: int, episodes: int, order: int, scores: tuple[str, ...], quiet: bool
 ) -> dict[str, float]:
     device, parts = next(model.parameters()).device, []
     batches = list(_whole_pairs(Episodes(split, length, episodes).cover(order)))

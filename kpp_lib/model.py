@@ -35,8 +35,11 @@ class KanervaPlusPlus(nn.Module):
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        self.config = config
-        c = config
+        if config.write not in WRITERS:
+            raise ValueError(
+                f"write: got {config.write!r}, expected one of {', '.join(WRITERS)} for a model with a memory"
+            )
+        self.config = c = config
         self.encoder = Encoder(c, shifted=c.shift == "all")
         self.write_encoder = Encoder(c, shifted=True) if c.shift == "write" else None
         self.key_model = KeyModel(c)
@@ -49,7 +52,7 @@ class KanervaPlusPlus(nn.Module):
 
     def infer(self, x: Tensor) -> Posterior:
         """q(Z|X) and q(Y|X) of the episodes x [B, T, C, H, W]."""
-        self._check_images(x)
+        check_images(x, self.config)
         e = self.encoder(x)
         mean, log_var = self.posterior_net(e).chunk(2, dim=-1)
         return Posterior(e, gaussian(mean, log_var, self.config.log_var_range), self.key_model(e))
@@ -172,13 +175,6 @@ class KanervaPlusPlus(nn.Module):
 
     # --- checks -------------------------------------------------------------------------------------------------
 
-    def _check_images(self, x: Tensor) -> None:
-        c = self.config
-        if x.dim() != 5 or x.shape[2:] != (c.channels, c.image_size, c.image_size):
-            raise ValueError(
-                f"x: got shape {tuple(x.shape)}, expected [B, T, {c.channels}, {c.image_size}, {c.image_size}]"
-            )
-
     def _check_memory(self, memory: Tensor, episodes: int) -> Tensor:
         c = self.config
         expected = (episodes, c.memory_channels, c.memory_size, c.memory_size)
@@ -187,6 +183,15 @@ class KanervaPlusPlus(nn.Module):
                 f"memory: got shape {tuple(memory.shape)}, expected {expected}, one memory per episode of x"
             )
         return memory
+
+
+def check_images(x: Tensor, config: Config) -> None:
+    """ValueError unless x is [B, T, C, H, W] with the config's C, H and W."""
+    c = config
+    if x.dim() != 5 or x.shape[2:] != (c.channels, c.image_size, c.image_size):
+        raise ValueError(
+            f"x: got shape {tuple(x.shape)}, expected [B, T, {c.channels}, {c.image_size}, {c.image_size}]"
+        )
 
 
 def _at_least_one(name: str, value: int) -> int:

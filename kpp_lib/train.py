@@ -19,7 +19,6 @@ from .bound import Bound
 from .config import Config
 from .data import ImageSet
 from .episodes import Episodes, seeded
-from .model import KanervaPlusPlus
 from .optim import kl_weight, make_optimizer, make_schedule
 from .provenance import commit, data_card, hardware
 from .runlog import RunLog
@@ -35,7 +34,7 @@ def fit(
     log_every: int = 50,
     eval_every: int = 500,
     quiet: bool = False,
-) -> KanervaPlusPlus:
+) -> ckpt.Model:
     """Train a model on data.train and return the one that is best on data.valid, in eval mode.
 
     Writes `out/log.csv` (a row per `log_every` steps and per validation), `out/last` (to resume from) and `out/best`.
@@ -79,11 +78,11 @@ def fit(
     return ckpt.load_model(out, device)
 
 
-def new_model(config: Config) -> KanervaPlusPlus:
+def new_model(config: Config) -> ckpt.Model:
     """A fresh model with the initial weights of `config.seed`; the caller's random state is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return KanervaPlusPlus(config)
+        return ckpt.make_model(config)
 
 
 @dataclass
@@ -97,7 +96,7 @@ class RunState:
 
 def _save(
     out: Path,
-    model: KanervaPlusPlus,
+    model: ckpt.Model,
     optimizer: Optimizer,
     state: RunState,
     valid: Bound,
@@ -125,7 +124,7 @@ def _save(
 
 
 @torch.no_grad()
-def validate(model: KanervaPlusPlus, data: ImageSet, episodes: int = 32) -> Bound:
+def validate(model: ckpt.Model, data: ImageSet, episodes: int = 32) -> Bound:
     """The mean bound on the first `episodes` episodes of data.valid, in one fixed order with fixed noise."""
     model.eval()
     device, length, terms = next(model.parameters()).device, min(model.config.length, len(data.valid)), []
@@ -140,7 +139,7 @@ def validate(model: KanervaPlusPlus, data: ImageSet, episodes: int = 32) -> Boun
     return Bound(*torch.cat(terms, dim=1).mean(dim=1).cpu())
 
 
-def _resume(out: Path, model: KanervaPlusPlus, optimizer: Optimizer, data: ImageSet, resume: bool) -> RunState:
+def _resume(out: Path, model: ckpt.Model, optimizer: Optimizer, data: ImageSet, resume: bool) -> RunState:
     try:
         folder = ckpt.find(out / "last")
     except ckpt.CheckpointError:

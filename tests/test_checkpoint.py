@@ -65,6 +65,7 @@ def test_a_failing_save_leaves_the_old_one(tmp_path, monkeypatch):
         kpp.save_model(tiny("paper"), old, {"note": "new"})
     monkeypatch.undo()
     assert kpp.load_card(old)["note"] == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["m"]
     kpp.load_model(old)
 
 
