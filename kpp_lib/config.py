@@ -16,6 +16,7 @@ CHOICES = {
     "shift": ("all", "write", "none"),
     "squash": ("tanh", "in_frame", "fixed", "clip", "none"),
     "stem": ("imagenet", "small"),
+    "features": ("average", "flatten"),
     "likelihood": ("bernoulli",),
     "read_mode": ("bilinear", "nearest"),
     "read_padding": ("zeros", "border", "reflection"),
@@ -39,6 +40,9 @@ class Config:
     # --- encoder f_enc (section 3.3, Appendix E) ----------------------------------------------------------------
     widths: tuple[int, int, int, int] = (16, 32, 64, 128)  # channels of the four ResNet-18 stages
     stem: str = "small"  # "imagenet": 7x7/2 + max-pool; "small": one 3x3/2
+    # what the last stage's maps become before the linear layer to e_t: ResNet's mean over pixels, or all of them. At 28x28 the
+    # ImageNet stem ends at 1x1, where both are the same; the small stem ends at 2x2, and the mean would lose three quarters
+    features: str = "flatten"
     embed: int = 256  # F, size of e_t
     shift: str = "all"  # temporal shift: in the one encoder | in a second encoder that only writes | nowhere
     shift_div: int = 8  # 1/8 of the channels move each way (Appendix E: "0.125")
@@ -210,6 +214,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "paper": dict(
         widths=(64, 128, 256, 512),
         stem="imagenet",
+        features="average",
         embed=512,
         dense_width=512,
         writer_base=256,

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import torch
 
-from kpp_lib import sources
-from kpp_lib.download import Unavailable, cache_folder, download
-from kpp_lib.sources import Bits, DataError, Labelled
+from . import sources
+from .download import Unavailable, cache_folder, download
+from .sources import Bits, DataError, Labelled
 
 __all__ = ["BINARIZE", "DATASETS", "DataError", "ImageSet", "Images", "load_dataset"]
 

@@ -17,7 +17,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from kpp_lib.sources import FILES, OMNIGLOT_ZIPS, DataError, find, read_grey, read_omniglot, require_all
+from .sources import FILES, OMNIGLOT_ZIPS, DataError, find, read_grey, read_omniglot, require_all
 
 TIMEOUT = 8.0  # seconds that a server may take to answer, or to send the next bytes, before the download has failed
 

@@ -68,23 +68,30 @@ class Encoder(nn.Module):
 def _resnet18(config: Config) -> nn.Module:
     net = resnet18(weights=None)
     widths = config.widths
-    side = (
-        dict(kernel_size=7, stride=2, padding=3)
-        if config.stem == "imagenet"
-        else dict(kernel_size=3, stride=2, padding=1)
-    )
-    net.conv1 = nn.Conv2d(config.channels, widths[0], bias=False, **side)
+    kernel, padding = (7, 3) if config.stem == "imagenet" else (3, 1)
+    net.conv1 = nn.Conv2d(config.channels, widths[0], kernel, stride=2, padding=padding, bias=False)
     net.bn1 = nn.BatchNorm2d(widths[0])
     if config.stem == "small":
         net.maxpool = nn.Identity()
     net.layer1, net.layer2, net.layer3, net.layer4 = (
         _stage(widths[max(0, i - 1)], width, stride=1 if i == 0 else 2) for i, width in enumerate(widths)
     )
-    net.fc = nn.Linear(widths[3], config.embed)
+    pixels = 1
+    if config.features == "flatten":
+        net.avgpool, pixels = nn.Identity(), last_side(config) ** 2
+    net.fc = nn.Linear(widths[3] * pixels, config.embed)
     for module in net.modules():
         if isinstance(module, nn.Conv2d):  # torchvision's own initialisation
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
     return net
+
+
+def last_side(config: Config) -> int:
+    """Side in pixels of the last stage's maps: the stem halves once or twice, stages 2 to 4 once each, rounding up."""
+    side = config.image_size
+    for _ in range(5 if config.stem == "imagenet" else 4):
+        side = (side + 1) // 2
+    return side
 
 
 def _stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:

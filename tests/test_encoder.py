@@ -5,7 +5,7 @@ import torch
 from torchvision.models import resnet18
 
 from kpp_lib import Config
-from kpp_lib.encoder import Encoder, TemporalShift, temporal_shift
+from kpp_lib.encoder import Encoder, TemporalShift, last_side, temporal_shift
 from kpp_lib.episodes import seeded
 
 
@@ -69,3 +69,12 @@ def test_every_weight_gets_a_gradient():
     encoder = Encoder(Config.preset("tiny", "paper"), shifted=True)
     encoder(torch.rand(2, 4, 1, 28, 28, generator=seeded(3))).square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in encoder.parameters())
+
+
+@pytest.mark.parametrize(("stem", "size", "side"), [("small", 28, 2), ("imagenet", 28, 1), ("small", 2, 1), ("small", 64, 4)])
+def test_flattened_features_keep_every_pixel_of_the_last_maps(stem, size, side):
+    config = Config.preset("tiny", "paper", stem=stem, image_size=size, features="flatten")
+    assert last_side(config) == side
+    encoder = Encoder(config, shifted=False)
+    assert encoder.net.fc.in_features == config.widths[3] * side**2
+    assert encoder(torch.rand(1, 2, 1, size, size)).shape == (1, 2, config.embed)
