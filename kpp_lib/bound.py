@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal, kl_divergence
 
@@ -42,12 +43,21 @@ class Bound:
 
 
 def gaussian(mean: Tensor, log_var: Tensor, log_var_range: tuple[float, float], event_dims: int = 1) -> Independent:
-    """N(mean, exp(log_var)) with the log-variance clamped; the last `event_dims` dimensions are one event.
+    """N(mean, exp(log_var)) with the log-variance kept in a range; the last `event_dims` dimensions are one event.
 
-    The clamp is ours (the paper gives none): it keeps the learned prior from becoming arbitrarily sharp.
+    The range is ours (the paper gives none): it keeps the learned prior from becoming arbitrarily sharp.
     """
-    std = torch.exp(0.5 * log_var.clamp(*log_var_range))
+    std = torch.exp(0.5 * soft_clamp(log_var, *log_var_range))
     return Independent(Normal(mean, std), event_dims)
+
+
+def soft_clamp(v: Tensor, low: float, high: float) -> Tensor:
+    """`v` bent smoothly into (low, high) (Chua et al., 2018, appendix A.1).
+
+    A hard clamp has no gradient outside: a spread that left the range while its KL was still cheap would never come back.
+    """
+    v = high - F.softplus(high - v)
+    return low + F.softplus(v - low)
 
 
 def standard_normal(shape: tuple[int, ...], event_dims: int, like: Tensor) -> Independent:

@@ -36,7 +36,7 @@ class Config:
     length: int = 32  # T, images per episode; not stated for Table 1, 32 in the Kanerva machines it compares with
     reads: int = 2  # K, keys per image (section 4.3)
     latent: int = 64  # L, size of z; not in the paper
-    log_var_range: tuple[float, float] = (-6.0, 2.0)  # clamp of q(z), p(z) log-variances; not in the paper
+    log_var_range: tuple[float, float] = (-6.0, 2.0)  # of q(z) and p(z), kept by a soft clamp; not in the paper
     # --- encoder f_enc (section 3.3, Appendix E) ----------------------------------------------------------------
     widths: tuple[int, int, int, int] = (16, 32, 64, 128)  # channels of the four ResNet-18 stages
     stem: str = "small"  # "imagenet": 7x7/2 + max-pool; "small": one 3x3/2
@@ -67,7 +67,9 @@ class Config:
     window: float = 0.25  # half-width s of the window as a fraction of M, where squash="fixed"
     key_spread: float = 0.9  # content_bn: standard deviation of the key means over the data
     key_log_var: float = 0.0  # added to the network's log-variance: where q(y) starts
-    key_log_var_range: tuple[float, float] = (-14.0, 2.0)
+    # of q(y): at -7 a fixed window of s = 0.25 is placed to within a pixel of M. Without a floor, keys that are still cheap
+    # (kl_y_warmup) turn into a content code of 30 nats instead of an address
+    key_log_var_range: tuple[float, float] = (-7.0, 2.0)
     # --- prior and decoder --------------------------------------------------------------------------------------
     prior_base: int = 16  # channels of the prior's first convolution, doubled per layer
     decoder_base: int = 128  # channels of the decoder's first map, halved per layer

@@ -71,7 +71,9 @@ def test_every_weight_gets_a_gradient():
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in encoder.parameters())
 
 
-@pytest.mark.parametrize(("stem", "size", "side"), [("small", 28, 2), ("imagenet", 28, 1), ("small", 2, 1), ("small", 64, 4)])
+@pytest.mark.parametrize(
+    ("stem", "size", "side"), [("small", 28, 2), ("imagenet", 28, 1), ("small", 2, 1), ("small", 64, 4)]
+)
 def test_flattened_features_keep_every_pixel_of_the_last_maps(stem, size, side):
     config = Config.preset("tiny", "paper", stem=stem, image_size=size, features="flatten")
     assert last_side(config) == side

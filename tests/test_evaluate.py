@@ -95,7 +95,10 @@ def test_swap_takes_the_next_episodes_memory():
 
 
 def test_cues_in_another_order_or_alone_cost_an_unshifted_model_nothing():
-    model, x = tiny("associative", key_log_var=-14.0, log_var_range=(-6.0, -5.9)), episodes()
+    model, x = (
+        tiny("associative", key_log_var=-14.0, key_log_var_range=(-14.0, 2.0), log_var_range=(-6.0, -5.9)),
+        episodes(),
+    )
     with torch.no_grad():
         q = model.infer(x)
         alone = model.infer(x.flatten(0, 1)[:, None])
@@ -107,7 +110,7 @@ def test_cues_in_another_order_or_alone_cost_an_unshifted_model_nothing():
 
 def test_shuffled_cues_cost_slots_their_keys():
     """Keys by position read another image's block; each score is still at its own image's place."""
-    model, x = tiny("slots", key_log_var=-14.0), episodes()
+    model, x = tiny("slots"), episodes()
     with torch.no_grad():
         order = torch.randperm(4, generator=kpp.seeded(5))
         expected = model.infer(x[:, order]).q_y.mean
