@@ -40,8 +40,8 @@ class Config:
     # --- encoder f_enc (section 3.3, Appendix E) ----------------------------------------------------------------
     widths: tuple[int, int, int, int] = (16, 32, 64, 128)  # channels of the four ResNet-18 stages
     stem: str = "small"  # "imagenet": 7x7/2 + max-pool; "small": one 3x3/2
-    # what the last stage's maps become before the linear layer to e_t: ResNet's mean over pixels, or all of them. At 28x28 the
-    # ImageNet stem ends at 1x1, where both are the same; the small stem ends at 2x2, and the mean would lose three quarters
+    # what the last maps become before the linear layer to e_t: ResNet's mean over pixels, or all pixels. At 28x28 the
+    # ImageNet stem ends at 1x1, where both are the same; the small stem ends at 2x2, and the mean would lose 3/4
     features: str = "flatten"
     embed: int = 256  # F, size of e_t
     shift: str = "all"  # temporal shift: in the one encoder | in a second encoder that only writes | nowhere
@@ -67,8 +67,8 @@ class Config:
     window: float = 0.25  # half-width s of the window as a fraction of M, where squash="fixed"
     key_spread: float = 0.9  # content_bn: standard deviation of the key means over the data
     key_log_var: float = 0.0  # added to the network's log-variance: where q(y) starts
-    # of q(y): at -7 a fixed window of s = 0.25 is placed to within a pixel of M. Without a floor, keys that are still cheap
-    # (kl_y_warmup) turn into a content code of 30 nats instead of an address
+    # of q(y): at -7 a fixed window of s = 0.25 is placed to within a pixel of M. Without a floor, keys that are still
+    # cheap (kl_y_warmup) turn into a content code of 30 nats instead of an address
     key_log_var_range: tuple[float, float] = (-7.0, 2.0)
     # --- prior and decoder --------------------------------------------------------------------------------------
     prior_base: int = 16  # channels of the prior's first convolution, doubled per layer
