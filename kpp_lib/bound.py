@@ -54,7 +54,8 @@ def gaussian(mean: Tensor, log_var: Tensor, log_var_range: tuple[float, float], 
 def soft_clamp(v: Tensor, low: float, high: float) -> Tensor:
     """`v` bent smoothly into (low, high) (Chua et al., 2018, appendix A.1).
 
-    A hard clamp has no gradient outside: a spread that left the range while its KL was still cheap would never come back.
+    A hard clamp has no gradient outside: a spread that left the range while its KL was still cheap would never come
+    back.
     """
     v = high - F.softplus(high - v)
     return low + F.softplus(v - low)
@@ -75,6 +76,11 @@ def sample(p: Independent, generator: torch.Generator | None = None) -> Tensor:
     device = generator.device if generator is not None else p.mean.device
     noise = torch.randn(p.mean.shape, generator=generator, device=device, dtype=p.mean.dtype)
     return p.mean + p.stddev * noise.to(p.mean.device)
+
+
+def rows(p: Independent, which: slice) -> Independent:
+    """The part of a batch of Gaussians that `which` takes along its first dimension."""
+    return Independent(Normal(p.mean[which], p.stddev[which]), p.reinterpreted_batch_ndims)
 
 
 def bound_terms(

@@ -76,6 +76,9 @@ class Config:
     # --- objective ----------------------------------------------------------------------------------------------
     kl_z_warmup: float = 0.0  # fraction of the steps over which KL_Z's weight goes 0 -> 1; it is 1 at the end, always
     kl_y_warmup: float = 0.0  # the same for KL_Y
+    # up to this share of the cue's bits is flipped in training (uniform per image): q sees a noisy x, the write and the
+    # likelihood the clean one. Without it, keys are a hash: one other bit, another place. Ours
+    cue_noise: float = 0.0
     # --- optimisation (Appendix E) ------------------------------------------------------------------------------
     episodes: int = 4  # B, episodes per step
     steps: int = 4000
@@ -117,12 +120,12 @@ class Config:
                 getattr(self, name),
                 "a whole number of at least 1",
             )
-        for name in ("kl_z_warmup", "kl_y_warmup", "lr_warmup"):
+        for name in ("kl_z_warmup", "kl_y_warmup", "lr_warmup", "cue_noise"):
             _check(
                 _number(getattr(self, name)) and 0 <= getattr(self, name) <= 1,
                 name,
                 getattr(self, name),
-                "a fraction of the steps, in [0, 1]",
+                "a fraction in [0, 1]",
             )
         for name in ("lr", "clip_norm", "key_spread", "place_floor"):
             _check(
@@ -241,6 +244,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         spectral_norm=False,
         key_log_var=-5.0,
         kl_y_warmup=0.35,
+        cue_noise=0.15,
     ),
     # no memory at all: the baseline that shows what one is worth
     "vae": dict(write="none", shift="none", spectral_norm=False),

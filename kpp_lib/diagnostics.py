@@ -70,7 +70,8 @@ def importance(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator, sa
 def retrieved(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator) -> Tensor:
     """1 where the picture read from memory alone is closest to its own image among the T written, else 0.
 
-    z ~ p(z|M_hat, y), and the cues are shuffled, so a position gives nothing away. Distance: summed squared pixel differences.
+    z ~ p(z|M_hat, y), and the cues are shuffled, so a position gives nothing away. Distance: summed squared pixel
+    differences.
     """
     order = torch.randperm(x.shape[1], generator=generator).to(x.device)
     pictures = model.reconstruct(x[:, order], model.write(x), generator).flatten(2)  # [B, T, D]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Independent
 
-from .bound import Bound, bound_terms, gaussian, sample, standard_normal
+from .bound import Bound, bound_terms, gaussian, rows, sample, standard_normal
 from .config import Config
 from .decoder import Decoder
 from .encoder import Encoder
@@ -24,6 +24,10 @@ class Posterior(NamedTuple):
     e: Tensor  # [B, T, F]
     q_z: Independent  # q(Z|X), event [L]
     q_y: Independent  # q(Y|X), event [K, 3]
+
+    def rows(self, which: slice) -> Posterior:
+        """That of some of the episodes."""
+        return Posterior(self.e[which], rows(self.q_z, which), rows(self.q_y, which))
 
 
 class KanervaPlusPlus(nn.Module):
@@ -94,19 +98,28 @@ class KanervaPlusPlus(nn.Module):
 
     # --- the bound ----------------------------------------------------------------------------------------------
 
-    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Bound:
+    def forward(self, x: Tensor, generator: torch.Generator | None = None, cue: Tensor | None = None) -> Bound:
         """`bound`; the name that DistributedDataParallel wraps."""
-        return self.bound(x, generator=generator)
+        return self.bound(x, generator=generator, cue=cue)
 
-    def bound(self, x: Tensor, memory: Tensor | None = None, generator: torch.Generator | None = None) -> Bound:
+    def bound(
+        self,
+        x: Tensor,
+        memory: Tensor | None = None,
+        generator: torch.Generator | None = None,
+        cue: Tensor | None = None,
+    ) -> Bound:
         """Equation 4, negated, with one sample of y and z: three terms [B, T], nats per image.
 
-        memory: [B, 3, S, S]; without it, the one that x itself writes. Raises ValueError for images that are not binary
+        memory: [B, 3, S, S]; without it, the one that x itself writes. cue: what q(Y) and q(Z) see in place of x, such
+        as a noisy x; any q keeps equation 4 a bound. Raises ValueError for images that are not binary
         or not of the model's shape, and for a memory of other episodes' number.
         """
         check_binary(x)
-        posterior = self.infer(x)
-        memory = self.write(x, posterior) if memory is None else self._check_memory(memory, x.shape[0])
+        b = x.shape[0]
+        seen = self.infer(x if cue is None else torch.cat([x, cue]))  # one pass, so that BatchNorm sees both alike
+        memory = self.write(x, seen.rows(slice(b))) if memory is None else self._check_memory(memory, b)
+        posterior = seen.rows(slice(-b, None))
         y, z = sample(posterior.q_y, generator), sample(posterior.q_z, generator)
         return bound_terms(
             x, self.decode(z), posterior.q_z, self.prior(memory, y), posterior.q_y, self.p_y(*x.shape[:2])

@@ -19,6 +19,7 @@ from .bound import Bound
 from .config import Config
 from .data import ImageSet
 from .episodes import Episodes, seeded
+from .noise import noisy_cue
 from .optim import kl_weight, make_optimizer, make_schedule
 from .provenance import commit, data_card, hardware
 from .runlog import RunLog
@@ -55,7 +56,8 @@ def fit(
 
     for step in log.bar(state.step, config.steps):
         x = episodes.batch(step * world + rank).x.to(device)  # [B, T, C, H, W]
-        bound = forward(x, generator=seeded(config.seed, step, rank)).mean()
+        generator = seeded(config.seed, step, rank)
+        bound = forward(x, generator, noisy_cue(x, config.cue_noise, generator)).mean()
         beta_z, beta_y = (kl_weight(step, config.steps, w) for w in (config.kl_z_warmup, config.kl_y_warmup))
         _check_finite(bound, step)
         optimizer.zero_grad()

@@ -5,7 +5,7 @@ import torch
 from tiny_model import ALL_RECIPES, episodes, tiny
 
 from kpp_lib import KanervaPlusPlus, seeded
-from kpp_lib.bound import sample
+from kpp_lib.bound import bound_terms, sample
 
 VARIANTS = [*((r, {}) for r in ALL_RECIPES), ("associative", {"shift": "write"}), ("paper", {"write": "slot_pooled"}),
             ("associative", {"squash": "in_frame"}), ("paper", {"squash": "clip", "reads": 1}), ("associative",
@@ -136,3 +136,16 @@ def test_the_models_of_the_presets_have_the_sizes_we_say():
     }
     assert 1e6 < sizes["cpu"] < 3e6  # fp16 within 6 MiB
     assert 14e6 < sizes["paper"] < 20e6
+
+
+def test_a_cue_is_what_the_posteriors_see_and_the_memory_stays_that_of_x():
+    model, x = tiny(), episodes()
+    cue = 1 - x
+    torch.testing.assert_close(
+        model.bound(x, generator=seeded(0), cue=x).total, model.bound(x, generator=seeded(0)).total
+    )
+    given = model.bound(x, generator=seeded(0), cue=cue)
+    q, memory = model.infer(cue), model.write(x)
+    y, z = (sample(p, g) for g in [seeded(0)] for p in (q.q_y, q.q_z))
+    expected = bound_terms(x, model.decode(z), q.q_z, model.prior(memory, y), q.q_y, model.p_y(2, 4))
+    torch.testing.assert_close(given.total, expected.total)

@@ -86,8 +86,8 @@ def test_another_run_in_the_folder_is_never_overwritten(tmp_path):
 def test_a_broken_loss_stops_with_step_and_term(tmp_path, monkeypatch, term):
     forward = kpp.KanervaPlusPlus.forward
 
-    def broken(model, x, generator=None):
-        bound = forward(model, x, generator)
+    def broken(model, x, generator=None, cue=None):
+        bound = forward(model, x, generator, cue)
         broken.calls += 1
         if broken.calls == 6:
             object.__setattr__(bound, term, getattr(bound, term) * float("nan"))

@@ -36,14 +36,16 @@ class VAE(nn.Module):
         mean, log_var = self.posterior_net(self.encoder(x)).chunk(2, dim=-1)
         return gaussian(mean, log_var, self.config.log_var_range)
 
-    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Bound:
+    def forward(self, x: Tensor, generator: torch.Generator | None = None, cue: Tensor | None = None) -> Bound:
         """`bound`; the name that DistributedDataParallel wraps."""
-        return self.bound(x, generator)
+        return self.bound(x, generator, cue)
 
-    def bound(self, x: Tensor, generator: torch.Generator | None = None) -> Bound:
-        """-ELBO in its terms, [B, T], nats per image; kl_y is zero, there are no keys."""
+    def bound(self, x: Tensor, generator: torch.Generator | None = None, cue: Tensor | None = None) -> Bound:
+        """-ELBO in its terms, [B, T], nats per image; kl_y is zero, there are no keys. cue: what q sees in place of
+        x.
+        """
         check_binary(x)
-        q_z = self.infer(x)
+        q_z = self.infer(x if cue is None else cue)
         p_z = standard_normal(tuple(q_z.mean.shape), 1, q_z.mean)
         recon = -self.decoder(sample(q_z, generator)).log_prob(x)
         return Bound(recon, torch.distributions.kl_divergence(q_z, p_z), torch.zeros_like(recon))
