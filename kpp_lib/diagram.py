@@ -8,17 +8,17 @@ from matplotlib.figure import Figure
 
 # name: (x, y, symbol, what it is, its shape); squares in the paper's figures are deterministic, circles are drawn
 NODES: dict[str, tuple[float, float, str, str, str]] = {
-    "x": (0.0, 2.0, "$X$", "episode", "[B, T, C, H, W]"),
+    "x": (-0.7, 2.0, "$X$", "episode", "[B, T, C, H, W]"),
     "e": (2.2, 2.0, "$E$", "embeddings", "[B, T, F]"),
-    "q_z": (5.0, 3.3, "$q(Z|X)$", "posterior", "[B, T, L]"),
-    "q_y": (4.4, 2.0, "$q(Y|X)$", "key posterior", "[B, T, K, 3]"),
-    "y": (6.6, 2.0, "$y$", "keys", "[B, T, K, 3]"),
-    "p_y": (4.4, 0.7, "$p(Y)$", "key prior N(0, I)", "[B, T, K, 3]"),
+    "q_z": (6.7, 3.3, "$q(Z|X)$", "posterior", "[B, T, L]"),
+    "q_y": (4.6, 2.0, "$q(Y|X)$", "key posterior", "[B, T, K, 3]"),
+    "y": (6.9, 2.0, "$y$", "keys", "[B, T, K, 3]"),
+    "p_y": (4.6, 0.7, "$p(Y)$", "key prior N(0, I)", "[B, T, K, 3]"),
     "memory": (2.2, -0.6, "$M$", "memory", "[B, 3, S, S]"),
-    "blocks": (6.6, -0.6, "$\\hat{M}$", "blocks", "[B, T, K, 3, g, g]"),
-    "p_z": (8.8, 0.7, "$p(Z|\\hat{M},Y)$", "prior", "[B, T, L]"),
-    "z": (8.8, 3.3, "$z$", "code", "[B, T, L]"),
-    "p_x": (11.0, 3.3, "$p(X|Z)$", "picture", "[B, T, C, H, W]"),
+    "blocks": (6.9, -0.6, "$\\hat{M}$", "blocks", "[B, T, K, 3, g, g]"),
+    "p_z": (9.0, 0.7, "$p(Z|\\hat{M},Y)$", "prior", "[B, T, L]"),
+    "z": (9.0, 3.3, "$z$", "code", "[B, T, L]"),
+    "p_x": (11.3, 3.3, "$p(X|Z)$", "picture", "[B, T, C, H, W]"),
 }
 DRAWN = {"y", "z"}  # sampled; everything else is computed
 # (from, to): what computes it
@@ -51,7 +51,8 @@ FLOWS: dict[str, tuple[str, set[tuple[str, str]], set[tuple[str, str]]]] = {
 
 
 def draw_map(ax: Axes, flow: str | None = None, size: float = 9) -> None:
-    """The data flow on `ax`; with `flow` ("write", "bound", "generate", "iterate") that operation in colour, the rest pale.
+    """The data flow on `ax`; with `flow` ("write", "bound", "generate", "iterate") that operation in colour, the rest
+    pale.
 
     `size`: font size in points. Raises ValueError for an unknown flow.
     """
@@ -66,7 +67,7 @@ def draw_map(ax: Axes, flow: str | None = None, size: float = 9) -> None:
         _kl(ax, start, end, label, "tab:orange" if (start, end) in kls else "0.85", size)
     for name in NODES:
         _node(ax, name, name in used, colour if flow else "black", size)
-    ax.set(xlim=(-1.1, 12.1), ylim=(-1.4, 4.9 if flow == "iterate" else 4.1))
+    ax.set(xlim=(-1.8, 12.5), ylim=(-1.4, 5.0 if flow == "iterate" else 4.1))
     ax.set_axis_off()
 
 
@@ -81,7 +82,7 @@ def flow_maps(titles: dict[str, str]) -> Figure:
     """Four small maps, one per operation; `titles` = {flow: title}."""
     fig, axes = plt.subplots(2, 2, figsize=(12.5, 6.6), layout="constrained", squeeze=False)
     for ax, (flow, title) in zip(axes.flat, titles.items(), strict=True):
-        draw_map(ax, flow, size=6.8)
+        draw_map(ax, flow, size=6.4)
         ax.set_title(title, fontsize=10, color=FLOWS[flow][0])
     return fig
 
@@ -90,26 +91,62 @@ def _node(ax: Axes, name: str, used: bool, colour: str, size: float) -> None:
     x, y, symbol, words, shape = NODES[name]
     edge, ink = (colour, "black") if used else ("0.85", "0.75")
     corners = "round,pad=0.35,rounding_size=0.6" if name in DRAWN else "square,pad=0.35"
-    ax.text(x, y, f"{symbol}\n{words}\n{shape}", ha="center", va="center", fontsize=size, color=ink, linespacing=1.25,
-            zorder=3, bbox=dict(boxstyle=corners, facecolor="white", edgecolor=edge, linewidth=1.6 if used else 1))
+    ax.text(
+        x,
+        y,
+        f"{symbol}\n{words}\n{shape}",
+        ha="center",
+        va="center",
+        fontsize=size,
+        color=ink,
+        linespacing=1.25,
+        zorder=3,
+        bbox=dict(boxstyle=corners, facecolor="white", edgecolor=edge, linewidth=1.6 if used else 1),
+    )
 
 
 def _arrow(ax: Axes, start: str, end: str, label: str, colour: str, size: float) -> None:
     (x0, y0), (x1, y1) = NODES[start][:2], NODES[end][:2]
     loop = (start, end) == ("p_x", "x")
-    style = dict(arrowstyle="-|>", color=colour, linewidth=1.5, shrinkA=25, shrinkB=3.6 * size)
+    style = dict(arrowstyle="-|>", color=colour, linewidth=1.5, shrinkA=0, shrinkB=_half(end, x1 - x0, y1 - y0, size))
     if loop:
-        style |= dict(connectionstyle="arc3,rad=0.24", shrinkA=2.5 * size)
+        style |= dict(connectionstyle="arc3,rad=0.3", shrinkA=3 * size, shrinkB=3 * size)
     ax.annotate("", xy=(x1, y1), xytext=(x0, y0), arrowprops=style, zorder=1)
-    place = (5.0, 4.55) if loop else ((x0 + x1) / 2, (y0 + y1) / 2)
+    at = 0.46 if y0 == y1 else 0.5
+    place = (5.0, 4.3) if loop else (x0 + at * (x1 - x0), y0 + at * (y1 - y0))
     pale = colour == "0.85"
-    ax.text(*place, label, ha="center", va="center", fontsize=0.92 * size, color="0.75" if pale else colour, zorder=2,
-            bbox=dict(boxstyle="square,pad=0.12", facecolor="white", edgecolor="none"))
+    ax.text(
+        *place,
+        label,
+        ha="center",
+        va="center",
+        fontsize=0.92 * size,
+        color="0.75" if pale else colour,
+        zorder=2,
+        bbox=dict(boxstyle="square,pad=0.12", facecolor="white", edgecolor="none"),
+    )
+
+
+def _half(name: str, dx: float, dy: float, size: float) -> float:
+    """Points from the centre of a node to its edge, for an arrow that comes along (dx, dy)."""
+    if dx == 0:
+        return 2.5 * size  # three lines of text
+    width = 0.28 * size * max(len(line) for line in NODES[name][3:]) + 0.6 * size
+    return width if dy == 0 else min(width, 4 * size)
 
 
 def _kl(ax: Axes, start: str, end: str, label: str, colour: str, size: float) -> None:
     (x0, y0), (x1, y1) = NODES[start][:2], NODES[end][:2]
     ax.plot([x0, x1], [y0, y1], linestyle=(0, (4, 3)), color=colour, linewidth=1.5, zorder=0)
     at = 0.3 if start == "q_z" else 0.5
-    ax.text(x0 + at * (x1 - x0), y0 + at * (y1 - y0), label, ha="center", va="center", fontsize=size, color=colour, zorder=2,
-            bbox=dict(boxstyle="square,pad=0.12", facecolor="white", edgecolor="none"))
+    ax.text(
+        x0 + at * (x1 - x0),
+        y0 + at * (y1 - y0),
+        label,
+        ha="center",
+        va="center",
+        fontsize=size,
+        color=colour,
+        zorder=2,
+        bbox=dict(boxstyle="square,pad=0.12", facecolor="white", edgecolor="none"),
+    )

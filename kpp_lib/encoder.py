@@ -62,7 +62,8 @@ class Encoder(nn.Module):
         for module in self.net.modules():
             if isinstance(module, TemporalShift):
                 module.length = t
-        return self.net(x.flatten(0, 1)).view(b, t, -1)  # [B*T, F] -> [B, T, F]
+        e = self.net(x.flatten(0, 1))  # [B*T, F]
+        return e.view(b, t, -1)
 
 
 def _resnet18(config: Config) -> nn.Module:

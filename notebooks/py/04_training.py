@@ -48,7 +48,7 @@ from torch import nn
 
 import kpp_lib as kpp
 from kpp_lib import plots, tour, train
-from kpp_lib.optim import kl_weight, lr_factor, make_optimizer, make_schedule, parameter_groups
+from kpp_lib.optim import kl_weight, lr_factor, make_optimizer, parameter_groups
 from kpp_lib.runlog import read_log
 
 # %% tags=["parameters"]
@@ -149,7 +149,7 @@ plt.show()
 def weights_after(scale, optimizer_name):
     """Sum of |w| after three steps on a loss that is multiplied by `scale`."""
     c = kpp.Config.preset("tiny", "paper", optimizer=optimizer_name, seed=seed)
-    m, g = train.new_model(c), kpp.seeded(seed)
+    m = train.new_model(c)
     opt = make_optimizer(m, c)
     for step in range(3):
         opt.zero_grad()
@@ -181,10 +181,12 @@ print(f"decayed: {len(decayed['params'])} tensors, spared: {len(spared['params']
 # > **Predict:** which one has the lower total after these few steps? And which one has the lower KL$_Y$?
 
 # %%
-models = {name: kpp.fit(c, data, runs[name], quiet=True, eval_every=steps, log_every=10) for name, c in configs.items()}
+watch = dict(quiet=True, eval_every=steps, log_every=10)
+models = {name: kpp.fit(c, data, runs[name], **watch) for name, c in configs.items()}
 logs = {name: read_log(folder / "log.csv") for name, folder in runs.items()}
 for name, rows in logs.items():
-    print(f"{name:12s} {rows[-1]['split']}: total {float(rows[-1]['total']):.1f} nats/image after {rows[-1]['step']} steps")
+    last = rows[-1]
+    print(f"{name:12s} {last['split']}: total {float(last['total']):.1f} nats/image after {last['step']} steps")
 
 # %% [markdown]
 # **Picture:** three panels over the steps, one per term, a line per recipe. The reconstruction of both falls alike; KL_Z of both

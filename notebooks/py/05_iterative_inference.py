@@ -185,7 +185,8 @@ right["no noise"] = retrieval(still)
 # (dashed), and fall with every step.
 
 # %%
-fig = plots.curves(range(1, steps + 1), {k: v[1:] for k, v in right.items()}, "step", "nearest is its own, %", "Retrieval")
+lines = {kind: shares[1:] for kind, shares in right.items()}
+fig = plots.curves(range(1, steps + 1), lines, "step", "nearest is its own, %", "Retrieval")
 fig.axes[0].axhline(100 / length, color="grey", linestyle="--")
 fig.axes[0].set_ylim(0, 102)
 plt.show()
@@ -264,7 +265,8 @@ tour.record("change.random_keys", far, "%")
 # above zero (the spread of the prior itself), rises, and approaches the dashed line.
 
 # %%
-fig = plots.curves(scale, {"perturbed keys": change}, "standard deviation of the perturbation", "mean change, % of full ink")
+axis_labels = ("standard deviation of the perturbation", "mean change, % of full ink")
+fig = plots.curves(scale, {"perturbed keys": change}, *axis_labels)
 fig.axes[0].axhline(far, color="grey", linestyle="--", label="random keys")
 fig.axes[0].legend()
 plt.show()

