@@ -81,7 +81,7 @@ class Config:
     cue_noise: float = 0.0
     # --- optimisation (Appendix E) ------------------------------------------------------------------------------
     episodes: int = 4  # B, episodes per step
-    steps: int = 4000
+    steps: int = 7000
     lr: float = 2e-3  # peak learning rate; not in the paper
     lr_warmup: float = 0.1  # fraction of the steps with linear warm-up, then cosine to 0
     optimizer: str = "adamw"  # "lars": layer-normalised gradients into Adam, as in Appendix E

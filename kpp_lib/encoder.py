@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import resnet18
-from torchvision.models.resnet import BasicBlock
 
 from .config import Config
 
@@ -67,6 +65,8 @@ class Encoder(nn.Module):
 
 
 def _resnet18(config: Config) -> nn.Module:
+    from torchvision.models import resnet18  # here and below: importing torchvision takes as long as importing torch
+
     net = resnet18(weights=None)
     widths = config.widths
     kernel, padding = (7, 3) if config.stem == "imagenet" else (3, 1)
@@ -96,6 +96,8 @@ def last_side(config: Config) -> int:
 
 
 def _stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    from torchvision.models.resnet import BasicBlock
+
     skip = None
     if stride != 1 or inputs != outputs:
         skip = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
