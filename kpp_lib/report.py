@@ -17,6 +17,7 @@ COLUMNS = {
     "shuffled_cues": "shuffled cues",
     "single_cues": "single cues",
     "retrieval_top1": "retrieval",
+    "mean_decoding": "at the means (no bound)",
 }
 FRACTIONS = ("retrieval_top1",)
 

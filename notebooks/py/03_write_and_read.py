@@ -258,7 +258,7 @@ tour.record("placed_pixels_changed", (difference["placed (ours, trained)"] > 0).
 #
 # **Picture:** two copies of one colourful memory, one per key. At the centre of every image's window stands the digit
 # itself, with a red ellipse for the posterior's spread. Look-alikes tend to stand near each other; the ellipses are
-# about the size of a digit or smaller.
+# from the size of a digit to several times that, widest for images that look like many others.
 
 # %%
 half, centre = model.window(y)[0].split([1, 2], dim=-1)  # [T, K, 1], [T, K, 2]
@@ -279,8 +279,8 @@ tour.record("same_over_different_distance", same / different)
 
 # %% [markdown]
 # The address says something about the *content*: this memory is associative. The paper hopes for the same, that similar
-# samples come to lie in "an overlapping latent representation space" (section 1). The price of the sharp keys is
-# KL$_Y$, in the table of section 8.
+# samples come to lie in "an overlapping latent representation space" (section 1). The price of the keys is KL$_Y$;
+# section 10 prints it.
 #
 # ## 6 · Who wrote where
 #
@@ -507,8 +507,7 @@ for name, values in (("written at the means", honest), ("at the sample it reads"
 tour.record("kl_z_leak", (honest - leaky).mean(), "nats")
 
 # %% [markdown]
-# The leak is small here because the trained keys are sharp, so the sample is close to the mean; and because this model
-# never trained with it. One that did would learn to live on it: wide keys are nearly free in KL$_Y$, and a write that
+# The leak is small here because this model never trained with it. One that did would learn to live on it: wide keys are nearly free in KL$_Y$, and a write that
 # follows the sample finds its reader every time.
 
 # %% [markdown]
@@ -543,7 +542,7 @@ tour.record("kl_z_leak", (honest - leaky).mean(), "nats")
 # - The temporal shift takes 1/8 of the channels from each neighbour, reaches eight images far, and must be bypassed at
 #   $T = 1$. It makes $E$ depend on the order.
 # - The paper's pooled write spreads each image over all of $M$. The placed write, ours, keeps it in its windows.
-# - Sharp keys spread over the memory by content. Each read is a mixture of the images that wrote there.
+# - Keys spread over the memory by content. Each read is a mixture of the images that wrote there.
 # - Memory swap, random keys, shuffled and single cues tell what the memory is worth. The total does not.
 # - The write uses the key means: deterministic, and the only choice here that keeps $p(Y|M) = p(Y)$.
 #

@@ -244,9 +244,8 @@ for name in models:
 # In the right column the keys cost several nats and are worth them: take them away, or swap the memory, and the score gets
 # worse. The order in which the cues are shown does not matter: the address is found from the image.
 #
-# After so few steps the gap is small. It grows with training, and so does what the memory is worth; the README has the numbers
-# of the shipped weights. A word of care: the swap gap grows with the *sharpness* of the prior, so it shows that the memory is read, not
-# what it is worth.
+# A word of care: the swap gap grows with the *sharpness* of the prior, so it shows *that* the memory is read, not what it is worth. What it is worth is the difference
+# of the totals. It depends on $T$, on the recipe and on the budget; the README has the numbers of the shipped weights, at $T = 32$.
 #
 # ## 5 · The pictures agree with both
 #

@@ -20,7 +20,7 @@
 #
 # - go from a key to its window and back, and say in which of the two frames $p(Y)$ is a Gaussian;
 # - follow one read from key to picture, and name what a slider changes at each stage;
-# - find out which of a model's key numbers carry anything, and what the idle ones cost;
+# - find out which of a model's key numbers carry anything, and what each costs;
 # - say how far a key may move before the picture becomes another one, and hold that against section 4.1.1 of the paper;
 # - tell what the third number of a key does under each squash.
 #
@@ -170,56 +170,52 @@ for k in range(c.reads):
     for i, name in enumerate(("scale", "x", "y")):
         print(f"key {k + 1:<4}{name:>8}{std[:, k, i].mean():10.3f}{kl[:, k, i].mean():10.2f}")
 place_std = std[..., 1:].mean((0, 2))  # [K], of x and y
-busy, idle = int(place_std.argmin()), int(place_std.argmax())
-share = kl[:, busy, 1:].sum(-1).mean()
-print(f"KL_Y = {kl.sum((1, 2)).mean():.2f} nats/image, of which key {busy + 1}'s x and y {share:.2f}")
-tour.record("std_busy_key", place_std[busy])
-tour.record("std_idle_key", place_std[idle])
+sharp, blunt = int(place_std.argmin()), int(place_std.argmax())
+share = kl[:, sharp, 1:].sum(-1).mean()
+print(f"KL_Y = {kl.sum((1, 2)).mean():.2f} nats/image, of which key {sharp + 1}'s x and y {share:.2f}")
+tour.record("std_sharper_key", place_std[sharp])
+tour.record("std_blunter_key", place_std[blunt])
 tour.record("kl_scale", kl[..., 0].sum(-1).mean(), "nats")
 
 # %% [markdown]
-# One key does all the work. The other key has a spread of about 1, as wide as the prior: what it reads is a random piece
-# of the memory, and the prior network has learned to look past it. This was not designed; training found that one place
-# is enough, and a second pointer would have to be paid for. The paper takes $K = 2$ for its main results (section 4.3); our
-# model, which writes each image where it will be read, is content with one.
+# Four of the six. The `x` and `y` of both keys have a spread well below the prior's, and each is paid for with a nat or two. The two scale
+# numbers, which `squash="fixed"` never looks at, keep the prior's spread and cost next to nothing. So an image has two places, and two chances:
+# where one of them is crowded, the other need not be. (The paper takes $K = 2$ for its main results, section 4.3.)
 #
-# The idle numbers are not free, though. Each of them still costs a fraction of a nat: our batch-normalised keys force the
-# *means* to spread, used or not, and a mean away from 0 costs $\mu^2/2$. The two scale numbers, which `squash="fixed"` never
-# even looks at, are part of that bill.
-#
-# To see it, hold one key and move the other along the same line: from its place for one image to its place for another.
+# What does each key contribute? Hold one and move the other along the same line: from its place for one image to its place for another.
 
 # %%
 places = torch.linspace(0, 1, 12)[:, None]
 moved = {}
-for k in (busy, idle):
+for k in (sharp, blunt):
     keys = y[image].repeat(12, 1, 1)
     keys[:, k] = torch.lerp(y[image, k], y[other, k], places)
     moved[f"key {k + 1} moves,\nthe rest is held"] = pictures(model, memory, keys)
 fig = plots.rows(moved, title="One key walks from one image's place to another's")
 plt.close(fig)
-steady = moved[f"key {idle + 1} moves,\nthe rest is held"]
-tour.record("idle_key_change", (steady - steady[0]).abs().max())
+for name, k in (("sharper", sharp), ("blunter", blunt)):
+    row = moved[f"key {k + 1} moves,\nthe rest is held"]
+    tour.record(f"change_by_{name}_key", (row[-1] - row[0]).abs().mean())
 fig
 
 # %% [markdown]
-# Picture: two rows of twelve digits. In the first row, where the working key moves, the digit changes again and again and
-# ends as another one; in the second, where the idle key moves, it stays the same throughout.
+# Picture: two rows of twelve digits, one for each key that moves while the other is held. Both rows begin with the same digit and end with another one, not
+# the same in both: with one block of each image, the prior has to settle for something between.
 
 # %% [markdown]
 # ## 4 · An atlas of one memory
 #
-# Only two numbers are left that matter, the `x` and `y` of the working key. Two numbers are a map. We put its window on a
+# Hold one key where it is, and two numbers are left, the `x` and `y` of the other. Two numbers are a map. We put its window on a
 # square grid of centres, which `key_at` turns into keys, and print the digit that is read at each.
 #
 # **Predict.** 32 images were written. Will the map show 32 islands with nothing between them, or something everywhere?
 
 # %%
 reach = 0.7  # the windows' centres, of at most 1 - s = 0.75
-keys = plane(y[image], busy, mesh(side, reach), "fixed", c.window)
+keys = plane(y[image], sharp, mesh(side, reach), "fixed", c.window)
 tiles = pictures(model, memory, keys)
-centres = model.window(y)[:, busy, 1:]
-fig = plots.atlas(memory[0], centres, x[0], tiles, reach, f"Atlas of one memory, by the place of key {busy + 1}")
+centres = model.window(y)[:, sharp, 1:]
+fig = plots.atlas(memory[0], centres, x[0], tiles, reach, f"Atlas of one memory, by the place of key {sharp + 1}")
 plt.close(fig)
 fig
 
@@ -227,10 +223,11 @@ fig
 # Picture: on the left the memory as a coloured square, with each of the 32 written digits drawn at the centre of its
 # window; on the right a grid of decoded digits at the same places, with red crosses where an image was written.
 #
-# Something everywhere. Each block is a quarter of the memory wide, so every window overlaps many blocks, and the prior
-# network reads a digit out of any mixture. Near a cross you find the digit that was written there; away from it, digits that
-# nobody wrote. On the large scale the map has regions, of nines, say, or of round shapes: keys come from the image, so alike
-# images live near each other. On the small scale neighbours can be different digits altogether. How small is that scale?
+# Something everywhere, and it changes gradually. Each block is a quarter of the memory wide, so every window overlaps many blocks, and the prior
+# network reads a digit out of any mixture. The held key pulls the whole map towards its own image: over a wide region you read that digit, or its
+# neighbours in shape, and only far away, near the places of quite different digits, another one. Keys come from the image, so alike images live near each
+# other: this is the allocation that the paper promises, similar images on shared ground. It also means that the place alone says much about the digit,
+# whoever wrote there.
 
 # %% [markdown]
 # ## 5 · A walk from one image to another
@@ -246,8 +243,8 @@ fig = plots.pictures(walked[::10][:20], 10, "Every tenth step of 200; the walk s
 fig
 
 # %% [markdown]
-# Picture: twenty digits in two rows, read along the line. The first is the image where the walk starts; then other digits
-# appear and pass, some sharp and some blurred.
+# Picture: twenty digits in two rows, read along the line. The first is the image where the walk starts, the last the one where it ends; between them the digit
+# changes shape step by step, and passes through another digit on the way.
 
 # %%
 ends = torch.stack([x[0, image], x[0, other]])
@@ -266,11 +263,11 @@ tour.record("distance_half_way", apart[100].min(), "pixels")
 fig
 
 # %% [markdown]
-# Picture: three curves over the place on the line. The distance to the first image starts low and jumps up at once; the
-# distance to the last image stays high until shortly before the end and drops; in between both are high and rough.
+# Picture: three curves over the place on the line. The distance to the first image starts low and rises, the one to the last image falls and ends low, with a plateau
+# between; the distance from one step to the next stays near zero all along.
 #
-# The walk does not blend one digit into the other. It leaves the first within a few steps and crosses the country of other
-# images. Meanwhile $\ln p(y)$ changes smoothly and says nothing of it. The same walk under your hand:
+# The walk is smooth: no step changes much. But it does not *blend* two pictures. In the middle it crosses the country of other images, and there the picture is neither.
+# Meanwhile $\ln p(y)$ changes little and says nothing of it. The same walk under your hand:
 
 # %%
 widgets.walk(model, memory, y[image], y[other])
@@ -286,7 +283,7 @@ widgets.walk(model, memory, y[image], y[other])
 # result is "likely in regions with high probability density". We read 0.1 as a standard deviation. The argument is about
 # $p(Y)$. Whether the *picture* stays is another question.
 #
-# **Predict.** Remember the standard deviation of the working key from section 3. At a noise of 0.1, how often does a key
+# **Predict.** Remember the standard deviations of section 3. At a noise of 0.1, how often does a key
 # still fetch its own image, out of the 32?
 
 # %%
@@ -312,17 +309,15 @@ fig
 # Picture: six rows of twelve digits. In the top rows, with little noise, all twelve are the image itself; further down more
 # and more of them are other digits; in the last row they are as various as draws from the prior.
 #
-# The scale on which a picture lives is the posterior's own standard deviation, a few hundredths, not 0.1. At 0.1 most keys
-# have moved to somebody else's place. This is no contradiction to the paper, which shows such draws as *varied* generations
-# (Figure 7), and its mazes move smoothly; but high density under $p(Y)$ does not mean "the same picture", and with 32 images
-# in one plane it cannot. The price list of section 3 says the same: by paying some 8 nats for a place, the model cuts the
-# plane into $e^8$, thousands of places.
+# The scale on which a picture lives is the posterior's own standard deviation. Noise well below it changes nothing, at 0.1 most keys still fetch their own image, and
+# at 1, the prior's spread, little of it is left. That agrees with the paper, whose perturbed keys give *varied* pictures of the same kind (Figure 7). The reason is not the
+# density under $p(Y)$ alone, though: a key map that was trained without noisy cues (`cue_noise=0`) has neighbouring keys with unrelated images, under the very same $p(Y)$.
 
 # %%
 widgets.shake(model, memory, y[image])
 
 # %% [markdown]
-# Picture: sixteen digits read with noise of standard deviation 0.1 on the keys, most of them no longer the image that the
+# Picture: sixteen digits read with noise of standard deviation 0.1 on the keys, most of them close to the image that the
 # keys belong to. With a kernel, a slider sets the noise, as a power of ten.
 
 # %% [markdown]
@@ -334,7 +329,7 @@ widgets.shake(model, memory, y[image])
 # %%
 scales = torch.linspace(-3, 3, 13)
 keys = y[image].repeat(13, 1, 1)
-keys[:, busy, 0] = scales
+keys[:, sharp, 0] = scales
 fixed = pictures(model, memory, keys)
 print("largest change of a pixel over all 13 scales:", float((fixed - fixed[0]).abs().max()))
 tour.record("scale_effect_fixed", (fixed - fixed[0]).abs().max())
@@ -354,7 +349,7 @@ for kind, halves in sizes.items():
         place[:, 0], room = s, 0.99 * (1 - abs(s))  # the largest windows must move to stay inside
         place[:, 1:] = place[:, 1:].clamp(-room, room) if kind == "in_frame" else place[:, 1:]
         seen = look(model, memory, key_at(place, kind), kind)
-        shown += [seen.blocks[busy], seen.picture.expand(3, -1, -1)]
+        shown += [seen.blocks[sharp], seen.picture.expand(3, -1, -1)]
         titles.append(f"{kind}, s = {s}")
 
 # %%
@@ -373,8 +368,8 @@ fig
 
 # %% [markdown]
 # Picture: for each squash five blocks of growing half-width with the digit decoded below each. Small windows show a few
-# enlarged memory pixels, large ones a crowd of blocks. At s = 0.25 the digit is the image itself; at other sizes it is a
-# different one; the mirrored block of s = -0.25 gives a different digit as well.
+# enlarged memory pixels, large ones a crowd of blocks. At s = 0.25 and a little around it the digit is the image itself; at much smaller and larger sizes its
+# shape changes; the mirrored block of s = -0.25 gives a different digit.
 #
 # A block has to be read at the size at which it was written. This network has seen no other size in training, so what it
 # says at the others is a guess from outside its experience: it shows what the number *does*, not what a model trained with
@@ -382,7 +377,7 @@ fig
 
 # %%
 start = key_at(torch.cat([torch.full((c.reads, 1), 0.4), 0.7 * model.window(y[image])[:, 1:]], -1), "in_frame")
-widgets.explore(model, memory, start, head=busy, kind="in_frame")
+widgets.explore(model, memory, start, head=sharp, kind="in_frame")
 
 # %% [markdown]
 # Picture: the panels of section 2, with windows of half-width 0.4 read under the squash in_frame. With a kernel, the scale
@@ -391,7 +386,7 @@ widgets.explore(model, memory, start, head=busy, kind="in_frame")
 # %% [markdown]
 # ## 8 · Exercises
 #
-# **1. How many addresses?** The KL of the working key's `x` and `y` (section 3) is the information, in nats, that an image pays
+# **1. How many addresses?** The KL of a key's `x` and `y` (section 3) is the information, in nats, that an image pays
 # for its place. How many places does it pay for, how many would 32 images need, and what could the model do with the rest?
 #
 # <details><summary>Solution</summary>
@@ -420,9 +415,9 @@ widgets.explore(model, memory, start, head=busy, kind="in_frame")
 #     print(start, f"{loss.item():.1f}")
 # ```
 #
-# Seldom. Section 5 shows why: the distance is low in one small spot and rough everywhere else, so most starts end in a local
-# minimum, at a digit that resembles the image somewhat. This is what the key network is for: it *computes* the address from
-# the image, in one step (amortised inference), where a search would have to hit a spot a few hundredths wide.
+# Sometimes. The map is smooth, so the search goes somewhere; but it has plateaus and other digits on the way (section 5), and many starts end in a local
+# minimum, at a digit that resembles the image. This is what the key network is for: it *computes* the address from
+# the image, in one step (amortised inference).
 # </details>
 
 # %% [markdown]
@@ -430,10 +425,8 @@ widgets.explore(model, memory, start, head=busy, kind="in_frame")
 #
 # - A key lives in $\mathbb{R}^3$ under $p(Y) = \mathcal{N}(0, I)$, a window in the memory's frame; the squash takes one to the other,
 #   and `key_at` goes back.
-# - Read the spread of $q(Y|X)$ number by number: it shows which keys point and which are idle. Here one key of two works, and the
-#   idle numbers still cost something.
-# - The map of a memory is full: every window gives some digit. It is ordered on the large scale and changes within a few
-#   hundredths of a key unit on the small one.
+# - Read the spread of $q(Y|X)$ number by number: it shows which numbers point. Here both keys do, and the scale numbers do not.
+# - The map of a memory is full: every window gives some digit, alike digits lie near each other, and a small step changes little.
 # - $\ln p(y)$ says where the prior looks. It says nothing of what lies there.
 # - Under `fixed` the third number does nothing; under `in_frame` and `tanh` it sets the size of the window, and a block wants to
 #   be read at the size at which it was written.
