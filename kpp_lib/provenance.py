@@ -32,7 +32,7 @@ def hardware(device: torch.device, world: int = 1) -> str:
 
 
 def commit() -> str:
-    """The git commit of this code, with '+' if the tree was changed; 'unknown' outside a checkout."""
+    """The git commit of this code, with '+' if the package was changed since; 'unknown' outside a checkout."""
 
     def git(*args: str) -> str:
         return subprocess.run(
@@ -40,8 +40,7 @@ def commit() -> str:
         ).stdout.strip()
 
     try:
-        return git("rev-parse", "--short=12", "HEAD") + (
-            "+" if git("status", "--porcelain", "--untracked-files=no") else ""
-        )
+        changed = git("status", "--porcelain", "--", ".")  # of this package; notebooks and results do not matter
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
