@@ -264,6 +264,7 @@ def atlas(memory: Tensor, centres: Tensor, images: Tensor, tiles: Tensor, reach:
         raise ValueError(f"tiles: got {len(tiles)}, expected a square number of at least 4, row by row")
     fig, (left, right) = plt.subplots(1, 2, figsize=(11, 5.6), layout="constrained")
     key_map(left, memory, centres, torch.zeros_like(centres), images, "written: each image at its window's centre")
+    left.images[0].set_alpha(0.4)  # the memory, or its colours would hide the digits
     edge = reach * n / (n - 1)  # half a tile beyond the outermost centre
     right.imshow(
         sheet(tiles, n), cmap="gray_r", vmin=0, vmax=1, extent=(-edge, edge, edge, -edge), interpolation="nearest"

@@ -116,3 +116,46 @@ def test_a_move_costs_little_more_than_sending_a_picture(scene):
         box.controls["x"].value = i / 10 - 0.7
 
     assert seconds(move) < 8 * seconds(lambda i: widgets.png(empty))
+
+
+SLOW = """
+import time
+from matplotlib.figure import Figure
+from kpp_lib import widgets
+def draw(a):
+    time.sleep(0.05)
+    return Figure(figsize=(1, 1), facecolor=(a, a, a))
+box = widgets.live(draw, a=(0.0, 1.0, 0.0))
+box
+"""
+REPORT = "print(box.draws, box.picture.value == widgets.png(draw(1.0)), box.controls['a'].model_id)"
+
+
+@pytest.mark.timeout(120)
+def test_a_real_kernel_merges_a_burst_and_hangs_on_nothing():
+    """What a browser does when a slider is dragged: comm messages to a kernel, faster than it draws."""
+    from jupyter_client.manager import start_new_kernel
+
+    manager, client = start_new_kernel(kernel_name="python3")
+    try:
+        printed = []
+
+        def run(code):
+            printed.clear()
+            reply = client.execute_interactive(code, timeout=60, output_hook=lambda m: printed.append(m["content"]))
+            assert reply["content"]["status"] == "ok", reply["content"]
+            return "".join(content.get("text", "") for content in printed)
+
+        run(SLOW)
+        assert any("image/png" in content.get("data", {}) for content in printed), "no picture for plain pages"
+        slider = run(REPORT).split()[-1]
+        for step in range(1, 41):
+            state = {"method": "update", "state": {"value": step / 40}, "buffer_paths": []}
+            client.shell_channel.send(client.session.msg("comm_msg", {"comm_id": slider, "data": state}))
+        time.sleep(1)
+        draws, newest, _ = run(REPORT).split()
+        assert newest == "True", "the last move is not what is shown"
+        assert 2 <= int(draws) <= 20, f"{draws} pictures for a burst of 40 moves"
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
