@@ -70,7 +70,7 @@ def evaluate(
     if total < 2 * length:
         raise ValueError(f"length: got T = {length} for {total} images, expected at least two episodes' worth")
     split = _part(split, total)
-    was_training, began = model.training, time.monotonic()
+    was_training, began, code = model.training, time.monotonic(), commit()
     model.eval()
     rows = [_one_order(model, split, length, episodes, order, scores, quiet) for order in range(orders)]
     model.train(was_training)
@@ -90,7 +90,7 @@ def evaluate(
         "recipe": model.config.recipe_name,
         "preset": model.config.preset_name,
         "data": data_card(images) if isinstance(images, ImageSet) else None,
-        "commit": commit(),
+        "commit": code,
         "hardware": hardware(next(model.parameters()).device),
         "date": time.strftime("%Y-%m-%d"),
         "seconds": round(time.monotonic() - began, 1),

@@ -1,7 +1,6 @@
 """Widgets, driven as a hand would: a slider moves, the picture changes, nothing queues up, nothing is raised."""
 
 import asyncio
-import statistics
 import time
 
 import matplotlib
@@ -97,8 +96,8 @@ def test_walk_and_shake(scene):
         assert box.picture.value != before
 
 
-def test_a_move_costs_little_more_than_sending_a_picture(scene):
-    """A ratio within one run: an absolute time would be the machine's. The read of the memory must not dominate."""
+def test_a_move_costs_no_more_than_a_few_empty_pictures(scene):
+    """40 ms where an empty picture takes 16. A ratio of best CPU times: a busy or a slow machine cancels out."""
     model, memory, keys = scene
     box = widgets.explore(model, memory, keys[0])
     empty = matplotlib.figure.Figure(figsize=(8.4, 2.75))
@@ -106,16 +105,17 @@ def test_a_move_costs_little_more_than_sending_a_picture(scene):
 
     def seconds(act):
         times = []
-        for i in range(15):
-            start = time.perf_counter()
+        for i in range(20):
+            start = time.thread_time()
             act(i)
-            times.append(time.perf_counter() - start)
-        return statistics.median(times)
+            times.append(time.thread_time() - start)
+        return min(times)
 
     def move(i):
         box.controls["x"].value = i / 10 - 0.7
 
-    assert seconds(move) < 8 * seconds(lambda i: widgets.png(empty))
+    ratio = seconds(move) / seconds(lambda i: widgets.png(empty))
+    assert ratio < 5, f"a move costs as much as {ratio:.1f} empty pictures"
 
 
 SLOW = """
@@ -159,3 +159,10 @@ def test_a_real_kernel_merges_a_burst_and_hangs_on_nothing():
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
+
+
+def test_drawing_leaves_the_number_of_threads_alone():
+    before = torch.get_num_threads()
+    seen = []
+    widgets.live(lambda a: seen.append(torch.get_num_threads()) or line(a), a=(0.0, 1.0, 0.5))
+    assert seen == [1] and torch.get_num_threads() == before
