@@ -237,8 +237,8 @@ plt.show()
 #
 # > **Predict:** at which standard deviation does the picture change into another?
 #
-# **Picture:** four rows of twelve variations of one digit, for key perturbations of 0.05, 0.1, 0.3 and 1: hardly any change in the first two, other shapes
-# and other digits in the last.
+# **Picture:** four rows of twelve variations of one digit, for key perturbations of 0.05, 0.1, 0.3 and 1. In the first two rows most are of one shape, and what differs is the
+# spread of the prior itself, from which $z$ is drawn; in the last there are other shapes and other digits.
 
 # %%
 with torch.no_grad():
@@ -293,7 +293,7 @@ plt.show()
 # - One step: keys from the picture, read, decode. The memory is fixed, and nothing but the memory answers.
 # - One step finds the right image from a noisy cue, out of order. The control, another episode's memory, does not.
 # - More steps keep the pictures clean but drift away: the stored images are no fixed points, and nothing in the objective asks for it.
-# - Random keys give digits of the episode and mixtures; small perturbations of a key change little.
+# - Random keys give digits, some of them mixtures; small perturbations of a key change little.
 # - A clean-up needs a number, a baseline and a control. Pictures alone persuade too easily.
 #
 # Next: **06 · Key space**, with the keys in your own hands.
