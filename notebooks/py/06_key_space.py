@@ -462,7 +462,7 @@ widgets.explore(model, memory, start, kind="in_frame")
 #     print(start, f"{loss.item():.1f}")
 # ```
 #
-# Sometimes. The map is smooth, so the search goes somewhere, but most starts end in a local minimum, at a digit that shares some strokes with the image: the distance in pixels falls
+# Seldom, if at all. The map is smooth, so the search goes somewhere, but nearly all starts end in a local minimum, at a digit that shares some strokes with the image: the distance in pixels falls
 # towards any digit that overlaps more, wherever its place is. This is what the key network is for: it *computes* the address
 # from the image, in one step (amortised inference), where a search has to find its way through other people's digits.
 # </details>
