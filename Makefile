@@ -80,7 +80,7 @@ sync: $(READY)
 
 outputs: sync
 	@$(OFFLINE) $(BIN)/python -m nbconvert --to notebook --execute --inplace --ExecutePreprocessor.timeout=-1 \
-	  --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
+	  --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False notebooks/*.ipynb
 	@$(BIN)/jupytext --quiet --sync notebooks/py/*.py
 
 clean:
