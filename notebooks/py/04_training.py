@@ -39,8 +39,10 @@ if importlib.util.find_spec("kpp_lib") is None:  # on Colab; its torch, numpy an
     importlib.invalidate_caches()
 
 # %%
+import inspect
 import shutil
 from pathlib import Path
+from unittest import mock
 
 import matplotlib.pyplot as plt
 import torch
@@ -48,7 +50,8 @@ from torch import nn
 
 import kpp_lib as kpp
 from kpp_lib import plots, tour, train
-from kpp_lib.optim import kl_weight, lr_factor, make_optimizer, parameter_groups
+from kpp_lib.noise import noisy_cue
+from kpp_lib.optim import LARS, kl_weight, lr_factor, make_optimizer, make_schedule, parameter_groups
 from kpp_lib.runlog import read_log
 
 # %% tags=["parameters"]
@@ -102,9 +105,35 @@ print(f"gradient norm {norm:.1f}, scaled down to {config.clip_norm:.0f} if above
 # five lines, with a log, a checkpoint, and a check that the loss is finite. Read it:
 
 # %%
-import inspect
+print(inspect.getsource(train.fit).split('"""')[2].strip("\n"))
 
-print(inspect.getsource(train.fit).split('"""')[2])
+# %% [markdown]
+# Is that really all? Three steps by hand, with the schedules of section 2 and the noisy cue of notebook 05, against three steps of `fit`:
+
+# %%
+three = kpp.Config.preset("tiny", "associative", steps=3, seed=seed)
+by_hand = train.new_model(three)
+optimizer = make_optimizer(by_hand, three)
+schedule = make_schedule(optimizer, three)
+small_batches = kpp.Episodes(data.train, three.length, three.episodes, three.seed)
+for step in range(three.steps):
+    x, generator = small_batches.batch(step).x, kpp.seeded(three.seed, step, 0)  # 0: the only process
+    bound = by_hand(x, generator, noisy_cue(x, three.cue_noise, generator)).mean()
+    optimizer.zero_grad()
+    bound.weighted(1.0, kl_weight(step, three.steps, three.kl_y_warmup)).backward()
+    nn.utils.clip_grad_norm_(by_hand.parameters(), three.clip_norm)
+    optimizer.step()
+    schedule.step()
+
+# %%
+def same_weights(a, b):
+    """Bit for bit, BatchNorm's running statistics included."""
+    return all(torch.equal(p, q) for p, q in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+fitted = kpp.fit(three, data, Path(out) / "three", quiet=True, device="cpu")
+print("by hand equals fit:", same_weights(by_hand, fitted))
+assert same_weights(by_hand, fitted)
 
 # %% [markdown]
 # ## 2 · What changes while it trains
@@ -140,32 +169,40 @@ plt.show()
 # **Weight decay** of $10^{-3}$ is on every weight "barring biases and the affine terms of batchnorm" (Appendix E). We spare everything with one
 # dimension, EvoNorm's parameters included; the author's code keeps those in four dimensions, and so decays them.
 #
-# **LARS** (You et al., 2017) gives each layer a learning rate in proportion to $|w| / |g|$. The paper couples it with Adam. As coded in
-# the author's public repositories it rescales the *gradient* before Adam sees it. But Adam divides by the running size of
-# the gradient, so a constant factor cancels. What is left is that each tensor's gradient has a fixed length at every
-# step: a normalisation, not a layer-wise learning rate. Let us see the cancelling:
+# **LARS** (You et al., 2017) gives each weight tensor a learning rate in proportion to $|w| / |g|$. The paper couples it with Adam. As coded in
+# the author's public repositories it rescales the *gradient*, by $\eta\,|w| / |g|$ with a trust coefficient $\eta$, before the optimiser sees it.
+#
+# > **Predict:** make $\eta$ a thousand times larger. How much further do the weights move under plain SGD? And under Adam?
 
 # %%
-def weights_after(scale, optimizer_name):
-    """Sum of |w| after three steps on a loss that is multiplied by `scale`."""
-    c = kpp.Config.preset("tiny", "paper", optimizer=optimizer_name, seed=seed)
+def lars_move(make, trust, steps=3):
+    """Mean of |change| / |w| over the decayed tensors after a few steps of LARS around an optimiser, in %."""
+    c = kpp.Config.preset("tiny", "paper", seed=seed)
     m = train.new_model(c)
-    opt = make_optimizer(m, c)
-    for step in range(3):
-        opt.zero_grad()
-        (scale * m.bound(batches.batch(step).x, generator=kpp.seeded(seed, step)).mean().total).backward()
-        opt.step()
-    return sum(p.abs().sum().item() for p in m.parameters())
+    groups = parameter_groups(m, c.weight_decay)
+    start = [p.detach().clone() for p in groups[0]["params"]]
+    optimizer = LARS(make(groups), trust)
+    for step in range(steps):
+        optimizer.zero_grad()
+        m.bound(small_batches.batch(step).x, generator=kpp.seeded(seed, step)).mean().total.backward()
+        optimizer.step()
+    moves = [(p - w).norm() / w.norm() for p, w in zip(groups[0]["params"], start, strict=True)]
+    return 100 * torch.stack(moves).mean().item()
 
 
 # %%
-for name in ("adamw", "lars"):
-    print(f"{name:6s} loss x 1: {weights_after(1.0, name):.3f}   loss x 1000: {weights_after(1000.0, name):.3f}")
+around = {"SGD": lambda groups: torch.optim.SGD(groups, lr=0.1)}
+around["Adam"] = lambda groups: torch.optim.Adam(groups, lr=2e-3)
+for name, make in around.items():
+    near, far = (lars_move(make, trust) for trust in (1e-3, 1.0))
+    print(f"LARS around {name:5s} trust 0.001: weights move {near:7.3f} %   trust 1: {far:7.3f} %")
 decayed, spared = parameter_groups(model, config.weight_decay)
-print(f"decayed: {len(decayed['params'])} tensors, spared: {len(spared['params'])}")
+print(f"weight decay: {len(decayed['params'])} tensors with, {len(spared['params'])} without")
 
 # %% [markdown]
-# Both are blind to the size of the loss, so LARS is an option here (`optimizer="lars"`) and not the default.
+# Around SGD the trust coefficient is a learning rate, layer by layer. Around Adam it is nothing: Adam divides by the running size of the
+# gradient, so a constant factor cancels. What is left is that each tensor's gradient counts alike from step to step: a *normalisation*, not a
+# layer-wise learning rate. It is an option here (`optimizer="lars"`), and not the default.
 #
 # ## 3 · Two models learn
 #
@@ -209,22 +246,23 @@ plt.show()
 # ## 4 · What the total does not say
 #
 # `kpp.evaluate` is the protocol of every number in this course: latents sampled, BatchNorm in eval mode, every image once.
-# Beside the three terms of the bound it takes diagnostics. Three of them here:
+# Beside the three terms of the bound it takes diagnostics. Four of them here:
 #
 # - **memory swap**: the same images, scored with *another episode's* memory;
 # - **prior keys**: keys drawn from $p(Y)$ instead of $q(Y|X)$ (without KL$_Y$, since nothing is inferred);
-# - **shuffled cues**: the images presented in another order than they were written in.
+# - **shuffled cues**: the images presented in another order than they were written in;
+# - **retrieval**: read from memory alone, is the picture closest to its own image among the $T$ written? A share, not nats; guessing gives $1/T$.
 #
 # > **Predict:** for a model that ignores its memory, how do the first two compare with the total?
 
 # %%
-scores = ("memory_swap", "prior_keys", "shuffled_cues")
+scores = ("memory_swap", "prior_keys", "shuffled_cues", "retrieval_top1")
 limit = min(scored_images, len(data.test))
 reports = {name: kpp.evaluate(m, data, orders=1, scores=scores, limit=limit) for name, m in models.items()}
 shown = ("total", "recon", "kl_z", "kl_y", *scores)
 print(f"{'nats/image':14s}" + "".join(f"{name:>14s}" for name in models))
 for score in shown:
-    print(f"{score:14s}" + "".join(f"{r['scores'][score]['mean']:14.1f}" for r in reports.values()))
+    print(f"{score:14s}" + "".join(f"{r['scores'][score]['mean']:14.2f}" for r in reports.values()))
 
 # %%
 value = {(name, s): r["scores"][s]["mean"] for name, r in reports.items() for s in shown}
@@ -235,6 +273,7 @@ for name in models:
     tour.record(f"{name}.kl_y", value[name, "kl_y"], "nats/image")
     tour.record(f"{name}.swap_gap", value[name, "memory_swap"] - value[name, "total"], "nats/image")
     tour.record(f"{name}.key_gap", value[name, "prior_keys"] + value[name, "kl_y"] - value[name, "total"], "nats/image")
+    tour.record(f"{name}.retrieval", value[name, "retrieval_top1"])
 
 # %% [markdown]
 # In the left column a memory of strangers is as good as one's own, and a random key as good as an inferred one: **the keys have collapsed**,
@@ -285,18 +324,16 @@ def broken_off(bound, step, check=train._check_finite):
 
 # %%
 whole = kpp.fit(tiny, data, Path(out) / "whole", quiet=True, eval_every=5)
-original, train._check_finite = train._check_finite, broken_off
 try:
-    kpp.fit(tiny, data, Path(out) / "parts", quiet=True, eval_every=5)
+    with mock.patch.object(train, "_check_finite", broken_off):  # as if somebody pressed stop
+        kpp.fit(tiny, data, Path(out) / "parts", quiet=True, eval_every=5)
 except KeyboardInterrupt:
-    print("stopped at step", kpp.load_card(Path(out) / "parts" / "last")["step"], "of", tiny.steps)
-train._check_finite = original
+    print("stopped in step 7; on disk: step", kpp.load_card(Path(out) / "parts" / "last")["step"], "of", tiny.steps)
 
 # %%
 parts = kpp.fit(tiny, data, Path(out) / "parts", quiet=True, eval_every=5)
-same = all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), parts.state_dict().values(), strict=True))
-print("bit-equal weights:", same)
-assert same
+print("bit-equal weights:", same_weights(whole, parts))
+assert same_weights(whole, parts)
 
 # %% [markdown]
 # A folder with another run in it is refused, never overwritten. Checkpoints are safetensors and JSON: no pickles, nothing that
