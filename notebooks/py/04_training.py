@@ -284,7 +284,7 @@ for name in models:
 # worse. The order in which the cues are shown does not matter: the address is found from the image.
 #
 # **How large is your gap?** A memory starts to be used rather suddenly: once some reads pay off, writing pays off, and so on. With this short budget the moment lies near the
-# end of the training, and rounding decides on which side: on the same 5,000 offline digits we saw a swap gap of two nats with one thread and of more than forty with two. A longer
+# end of the training, and rounding decides on which side: on the same 5,000 offline digits we saw a swap gap of two nats with `OMP_NUM_THREADS=1` and of more than forty with two threads. A longer
 # run settles it. The paper's recipe stays at zero in every run.
 #
 # A word of care: the swap gap grows with the *sharpness* of the prior, so it shows *that* the memory is read, not what it is worth. What it is worth is the difference
