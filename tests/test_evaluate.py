@@ -30,15 +30,18 @@ def test_same_call_same_numbers_and_evaluation_leaves_no_trace():
 
 
 def test_every_image_counts_once_with_fillers_left_out(monkeypatch):
-    """With each image's index as its score, the mean is the mean of the indices."""
-    images = bars(22)
-    seen = []
-    monkeypatch.setitem(
-        diagnostics.SCORES, "memory_swap", lambda m, x, g: seen.append(x.shape) or torch.full(x.shape[:2], 7.0)
-    )
+    """With a number of the image itself as its score, the report's mean is that of the split; a filler would shift it."""
+    images, ramp, shapes = bars(22), torch.arange(28.0), []
+
+    def place(model, x, generator):
+        shapes.append(x.shape[:2])
+        return (x * ramp).sum(dim=(2, 3, 4))
+
+    monkeypatch.setitem(diagnostics.SCORES, "memory_swap", place)
     report = kpp.evaluate(tiny(), images, length=4, orders=1, episodes=2)
-    assert sum(b * t for b, t, *_ in seen) == 24 and min(b for b, *_ in seen) >= 2
-    assert report["scores"]["memory_swap"]["mean"] == 7.0
+    expected = (images.pixels * ramp).sum(dim=(1, 2, 3)).mean().item()
+    assert report["scores"]["memory_swap"]["mean"] == pytest.approx(expected, rel=1e-6)
+    assert sum(b * t for b, t in shapes) == 24 and min(b for b, _ in shapes) >= 2  # two fillers
 
 
 def test_latents_are_sampled():
