@@ -30,7 +30,7 @@ def test_same_call_same_numbers_and_evaluation_leaves_no_trace():
 
 
 def test_every_image_counts_once_with_fillers_left_out(monkeypatch):
-    """With a number of the image itself as its score, the report's mean is that of the split; a filler would shift it."""
+    """With a number of the image itself as its score, the mean is that of the split; a filler would shift it."""
     images, ramp, shapes = bars(22), torch.arange(28.0), []
 
     def place(model, x, generator):
