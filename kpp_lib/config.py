@@ -12,7 +12,7 @@ from typing import Any
 
 CHOICES = {
     "write": ("pooled", "slot_pooled", "placed", "none"),
-    "keys": ("content", "content_bn", "slots"),
+    "keys": ("content", "content_bn", "slots", "lookup"),
     "shift": ("all", "write", "none"),
     "squash": ("tanh", "in_frame", "fixed", "clip", "none"),
     "stem": ("imagenet", "small"),
@@ -62,7 +62,10 @@ class Config:
     read_padding: str = "zeros"  # what lies outside M; not in the paper
     align_corners: bool = False  # not in the paper; PyTorch's default since 1.3
     # --- keys (eq. 6) -------------------------------------------------------------------------------------------
-    keys: str = "content"  # the paper's; "content_bn" and "slots" are ours
+    # the paper's, from e_t; ours: those batch-normalised ("content_bn"), from the position in the episode ("slots"), or
+    # written by position and found by searching the memory ("lookup")
+    keys: str = "content"
+    lookup_flip: float = 0.1  # lookup: chance that a bit of the cue differs from the picture it is a copy of
     squash: str = "tanh"  # key -> window (s, x, y); the paper bounds it to [-1, 1] without saying how
     window: float = 0.25  # half-width s of the window as a fraction of M, where squash="fixed"
     key_spread: float = 0.9  # content_bn: standard deviation of the key means over the data
@@ -81,7 +84,7 @@ class Config:
     cue_noise: float = 0.0
     # --- optimisation (Appendix E) ------------------------------------------------------------------------------
     episodes: int = 4  # B, episodes per step
-    steps: int = 7000
+    steps: int = 16_000
     lr: float = 2e-3  # peak learning rate; not in the paper
     lr_warmup: float = 0.1  # fraction of the steps with linear warm-up, then cosine to 0
     optimizer: str = "adamw"  # "lars": layer-normalised gradients into Adam, as in Appendix E
@@ -131,6 +134,12 @@ class Config:
             _check(
                 _number(getattr(self, name)) and getattr(self, name) > 0, name, getattr(self, name), "a number above 0"
             )
+        _check(
+            _number(self.lookup_flip) and 0 < self.lookup_flip < 0.5,
+            "lookup_flip",
+            self.lookup_flip,
+            "a probability in (0, 0.5)",
+        )
         _check(
             _number(self.weight_decay) and self.weight_decay >= 0,
             "weight_decay",
@@ -233,32 +242,31 @@ PRESETS: dict[str, dict[str, Any]] = {
     ),
 }
 
+# Ours: every image writes its two blocks into a cell of its own. Keys start sharp (a standard deviation of a pixel of M)
+# and cannot blur while the memory is still worthless: with a free range they do so at once, and for good
+_PLACED = dict(
+    write="placed",
+    squash="fixed",
+    window=0.125,
+    block_size=8,
+    spectral_norm=False,
+    key_log_var=-5.5,
+    key_log_var_range=(-7.0, -3.0),
+    kl_z_warmup=0.25,
+    kl_y_warmup=0.25,
+)
+
 RECIPES: dict[str, dict[str, Any]] = {
     "paper": dict(write="pooled", keys="content", shift="all", squash="tanh"),
-    # the address is found from the image itself: a cue finds its image in any order, or alone
-    "associative": dict(
-        write="placed",
-        keys="content_bn",
-        shift="none",
-        squash="fixed",
-        spectral_norm=False,
-        key_log_var=-5.0,
-        kl_y_warmup=0.35,
-        cue_noise=0.15,
-    ),
-    # no memory at all: the baseline that shows what one is worth
-    "vae": dict(write="none", shift="none", spectral_norm=False),
+    # the address is found by searching the memory for the cue: it finds its image in any order, or alone
+    "associative": _PLACED | dict(keys="lookup", shift="none"),
     # the address is the position in the episode: a random-access memory, the contrast
-    "slots": dict(
-        write="placed",
-        keys="slots",
-        shift="all",
-        squash="fixed",
-        spectral_norm=False,
-        key_log_var=-4.0,
-        kl_y_warmup=0.3,
-    ),
+    "slots": _PLACED | dict(keys="slots", shift="all"),
+    # no memory at all: the baseline that shows what one is worth
+    "vae": dict(write="none", shift="none", spectral_norm=False, kl_z_warmup=0.25),
 }
 
 # Where a recipe needs another value at one size.
-PRESET_RECIPES: dict[tuple[str, str], dict[str, Any]] = {}
+PRESET_RECIPES: dict[tuple[str, str], dict[str, Any]] = {
+    ("tiny", recipe): dict(window=0.25, block_size=4) for recipe in ("associative", "slots")
+}

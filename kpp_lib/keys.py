@@ -6,7 +6,7 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Independent
+from torch.distributions import Independent, Normal
 
 from .bound import gaussian
 from .config import Config
@@ -41,13 +41,12 @@ def squash(y: Tensor, kind: str = "tanh", window: float = 0.25) -> Tensor:
     return torch.cat([half, torch.tanh(centre) * (1 - half)], dim=-1)
 
 
-class KeyModel(nn.Module):
-    """f_key: e [B, T, F] -> q(y_t | X), K keys of 3 numbers each; batch shape [B, T], event shape [K, 3].
+class ContentKeys(nn.Module):
+    """f_key: e [B, T, F] -> q(y_t | X) from what the image is; batch shape [B, T], event shape [K, 3].
 
     keys="content"     means and log-variances from a dense net on e_t (the paper)
     keys="content_bn"  means batch-normalised over the images, so that all keys together keep the spread of p(Y)
                        and cannot collapse onto one point (after Zhu et al., ACL 2020); ours
-    keys="slots"       means start from a table over positions t, plus an offset from e_t that starts at zero; ours
     """
 
     def __init__(self, config: Config) -> None:
@@ -56,10 +55,6 @@ class KeyModel(nn.Module):
         self.net = dense(config.embed, 6 * config.reads, config.dense_width, config.dense_layers, config.spectral_norm)
         if config.keys == "content_bn":
             self.norm = nn.BatchNorm1d(3 * config.reads, affine=False)
-        if config.keys == "slots":
-            self.table = nn.Parameter(slot_table(config.length, config.reads))
-            nn.init.zeros_(self.net[-1].weight)
-            nn.init.zeros_(self.net[-1].bias)
 
     def forward(self, e: Tensor) -> Independent:
         c = self.config
@@ -67,21 +62,58 @@ class KeyModel(nn.Module):
         if c.keys == "content_bn":
             mean = c.key_spread * self.norm(mean.flatten(0, 1)).view_as(mean)
         mean, log_var = (v.unflatten(-1, (c.reads, 3)) for v in (mean, log_var))  # [B, T, K, 3]
-        if c.keys == "slots":
-            mean = mean + self._positions(e.shape[1])
-        return gaussian(mean, log_var + c.key_log_var, c.key_log_var_range, event_dims=2)
+        return key_posterior(mean, log_var, c)
 
-    def _positions(self, length: int) -> Tensor:
-        if length > len(self.table):
-            raise ValueError(
-                f"x: got an episode of {length} images, expected at most {len(self.table)}, the positions in "
-                "the table of keys='slots'"
-            )
-        return self.table[:length]
+
+class SlotKeys(nn.Module):
+    """q(y_t) from where the image stands in the episode: a learned table of T means and log-variances; ours.
+
+    keys="slots"   image t is written to and read from slot t: a random-access memory
+    keys="lookup"  written so, but read from the slot whose picture is most like the cue (`KanervaPlusPlus.look_up`)
+
+    In an episode of more images than slots, image t shares slot t mod T with others; their blocks are averaged.
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.table = nn.Parameter(slot_table(config.length, config.reads))  # [T, K, 3]
+        self.log_var = nn.Parameter(torch.zeros_like(self.table))
+
+    def slots(self) -> Independent:
+        """q(y) of every slot, batch shape [T]."""
+        return key_posterior(self.table, self.log_var, self.config)
+
+    def forward(self, e: Tensor) -> Independent:
+        slot = torch.arange(e.shape[1], device=e.device) % len(self.table)
+        return self.at(slot.expand(e.shape[:2]))
+
+    def at(self, slot: Tensor) -> Independent:
+        """q(y) of the slots numbered `slot`, of any shape."""
+        q = self.slots()
+        return Independent(Normal(q.mean[slot], q.stddev[slot]), 2)
+
+
+def make_keys(config: Config) -> nn.Module:
+    """The key model of `config.keys`."""
+    return SlotKeys(config) if config.keys in ("slots", "lookup") else ContentKeys(config)
+
+
+def key_posterior(mean: Tensor, log_var: Tensor, config: Config) -> Independent:
+    """N(mean, exp(log_var + key_log_var)), [..., K, 3]; a number that the squash does not use is left at p(Y), free."""
+    q = gaussian(mean, log_var + config.key_log_var, config.key_log_var_range, event_dims=2)
+    if config.squash != "fixed":
+        return q
+    used = mean.new_tensor([0.0, 1.0, 1.0])  # (s, x, y)
+    return Independent(Normal(q.mean * used, q.stddev * used + (1 - used)), 2)
 
 
 def slot_table(length: int, reads: int) -> Tensor:
-    """Start of the slot means, [T, K, 3]: the cells of a square grid over the frame, before the tanh of the squash."""
+    """Start of the slot means, [T, K, 3], before the tanh of the squash: the cells of a square grid over the frame.
+
+    The K blocks of an image share a cell, and are averaged there: with 8-pixel blocks in 64 pixels, 36 cells leave a
+    rim between neighbours for a key to miss by; 64 cells of one block each learn more slowly.
+    """
     side = math.ceil(math.sqrt(length))
     ticks = torch.atanh(torch.linspace(-0.95, 0.95, side)) if side > 1 else torch.zeros(1)
     cells = torch.stack([torch.zeros(side * side), ticks.repeat(side), ticks.repeat_interleave(side)], dim=-1)

@@ -12,7 +12,7 @@ from .bound import Bound, bound_terms, gaussian, rows, sample, standard_normal
 from .config import Config
 from .decoder import Decoder
 from .encoder import Encoder
-from .keys import KeyModel, squash
+from .keys import make_keys, squash
 from .layers import dense
 from .likelihood import check_binary
 from .memory import WRITERS, PriorNet, read_blocks
@@ -23,11 +23,12 @@ class Posterior(NamedTuple):
 
     e: Tensor  # [B, T, F]
     q_z: Independent  # q(Z|X), event [L]
-    q_y: Independent  # q(Y|X), event [K, 3]
+    q_y: Independent  # q(Y|X), event [K, 3]: where to read
+    place: Tensor  # [B, T, K, 3]: the key means that a placed write uses; those of q_y but for keys="lookup"
 
     def rows(self, which: slice) -> Posterior:
         """That of some of the episodes."""
-        return Posterior(self.e[which], rows(self.q_z, which), rows(self.q_y, which))
+        return Posterior(self.e[which], rows(self.q_z, which), rows(self.q_y, which), self.place[which])
 
 
 class KanervaPlusPlus(nn.Module):
@@ -46,7 +47,7 @@ class KanervaPlusPlus(nn.Module):
         self.config = c = config
         self.encoder = Encoder(c, shifted=c.shift == "all")
         self.write_encoder = Encoder(c, shifted=True) if c.shift == "write" else None
-        self.key_model = KeyModel(c)
+        self.key_model = make_keys(c)
         self.posterior_net = dense(c.embed, 2 * c.latent, c.dense_width, c.dense_layers, c.spectral_norm)
         self.writer = WRITERS[c.write](c)
         self.prior_net = PriorNet(c)
@@ -54,12 +55,40 @@ class KanervaPlusPlus(nn.Module):
 
     # --- inference ----------------------------------------------------------------------------------------------
 
-    def infer(self, x: Tensor) -> Posterior:
-        """q(Z|X) and q(Y|X) of the episodes x [B, T, C, H, W]."""
+    def encode(self, x: Tensor) -> Posterior:
+        """q(Z|X), and q(Y|X) as far as the encoder knows it: with keys="lookup" that of the position written to."""
         check_images(x, self.config)
         e = self.encoder(x)
         mean, log_var = self.posterior_net(e).chunk(2, dim=-1)
-        return Posterior(e, gaussian(mean, log_var, self.config.log_var_range), self.key_model(e))
+        q_y = self.key_model(e)
+        return Posterior(e, gaussian(mean, log_var, self.config.log_var_range), q_y, q_y.mean)
+
+    def infer(self, x: Tensor, memory: Tensor | None = None) -> Posterior:
+        """q(Z|X) and q(Y|X) of the episodes x [B, T, C, H, W].
+
+        With keys="lookup" the keys are those that find x in `memory` [B, 3, S, S], or, without one, in what x itself
+        writes; other keys do not depend on the memory.
+        """
+        posterior = self.encode(x)
+        if self.config.keys != "lookup":
+            return posterior
+        memory = self.write(x, posterior) if memory is None else self._check_memory(memory, x.shape[0])
+        return posterior._replace(q_y=self.look_up(x, memory))
+
+    def look_up(self, x: Tensor, memory: Tensor) -> Independent:
+        """q(Y | X, M): for each image the slot whose picture it is most likely a noisy copy of, at that slot's spread.
+
+        x [B, T, C, H, W], memory [B, 3, S, S]. All slots are read and decoded at their means; a bit of x differs from
+        the picture with probability `lookup_flip`. The Kanerva Machine too searches its memory for the address. The
+        memory is given and q may depend on it, so equation 4 stays a bound. Ours.
+        """
+        with torch.no_grad():
+            slots = self.key_model.slots().mean.expand(memory.shape[0], -1, -1, -1)  # [B, N, K, 3]
+            pictures = self.read_images(memory, slots, sampled=False).flatten(2)  # [B, N, D]
+            ink = pictures + (1 - 2 * pictures) * self.config.lookup_flip  # chance of ink in a copy
+            cue = x.flatten(2)  # [B, T, D]
+            match = cue @ ink.log().mT + (1 - cue) @ (1 - ink).log().mT  # [B, T, N]
+        return self.key_model.at(match.argmax(dim=-1))
 
     def write(self, x: Tensor, posterior: Posterior | None = None) -> Tensor:
         """The memory of each episode, [B, T, C, H, W] -> [B, 3, S, S]. Deterministic.
@@ -67,9 +96,9 @@ class KanervaPlusPlus(nn.Module):
         A placed write uses the key *means*. Were it to use the sample that reads the memory, M would depend on y and
         p(y|M) = p(y) of equation 2 would be false: the sum of the three terms would bound nothing.
         """
-        posterior = self.infer(x) if posterior is None else posterior
+        posterior = self.encode(x) if posterior is None else posterior
         e = posterior.e if self.write_encoder is None else self.write_encoder(x)
-        return self.writer(e, self.window(posterior.q_y.mean))
+        return self.writer(e, self.window(posterior.place))
 
     # --- reading and decoding -----------------------------------------------------------------------------------
 
@@ -99,8 +128,12 @@ class KanervaPlusPlus(nn.Module):
     # --- the bound ----------------------------------------------------------------------------------------------
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None, cue: Tensor | None = None) -> Bound:
-        """`bound`; the name that DistributedDataParallel wraps."""
-        return self.bound(x, generator=generator, cue=cue)
+        """The bound as trained; the name that DistributedDataParallel wraps.
+
+        Where keys are looked up, training reads each image where it was written: a bound as well, and one with a
+        gradient before there is anything to find.
+        """
+        return self.bound(x, generator=generator, cue=cue, by_position=True)
 
     def bound(
         self,
@@ -108,18 +141,22 @@ class KanervaPlusPlus(nn.Module):
         memory: Tensor | None = None,
         generator: torch.Generator | None = None,
         cue: Tensor | None = None,
+        by_position: bool = False,
     ) -> Bound:
         """Equation 4, negated, with one sample of y and z: three terms [B, T], nats per image.
 
         memory: [B, 3, S, S]; without it, the one that x itself writes. cue: what q(Y) and q(Z) see in place of x, such
-        as a noisy x; any q keeps equation 4 a bound. Raises ValueError for images that are not binary
-        or not of the model's shape, and for a memory of other episodes' number.
+        as a noisy x; any q keeps equation 4 a bound. by_position: image t is read where the t-th was written, and not
+        looked up. Raises ValueError for images that are not binary or not of the model's shape, and for a memory of
+        other episodes' number.
         """
         check_binary(x)
         b = x.shape[0]
-        seen = self.infer(x if cue is None else torch.cat([x, cue]))  # one pass, so that BatchNorm sees both alike
+        seen = self.encode(x if cue is None else torch.cat([x, cue]))  # one pass, so that BatchNorm sees both alike
         memory = self.write(x, seen.rows(slice(b))) if memory is None else self._check_memory(memory, b)
         posterior = seen.rows(slice(-b, None))
+        if self.config.keys == "lookup" and not by_position:
+            posterior = posterior._replace(q_y=self.look_up(x if cue is None else cue, memory))
         y, z = sample(posterior.q_y, generator), sample(posterior.q_z, generator)
         return bound_terms(
             x, self.decode(z), posterior.q_z, self.prior(memory, y), posterior.q_y, self.p_y(*x.shape[:2])
@@ -130,10 +167,9 @@ class KanervaPlusPlus(nn.Module):
     @torch.no_grad()
     def reconstruct(self, x: Tensor, memory: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """Decoded means [B, T, C, H, W]. With a memory, from memory alone: z ~ p(z | M_hat, y); else z ~ q(z|x)."""
-        posterior = self.infer(x)
         if memory is None:
-            return self.decode(sample(posterior.q_z, generator)).mean
-        memory = self._check_memory(memory, x.shape[0])
+            return self.decode(sample(self.encode(x).q_z, generator)).mean
+        posterior = self.infer(x, memory)
         return self.read_images(memory, sample(posterior.q_y, generator), generator)
 
     @torch.no_grad()
@@ -181,7 +217,7 @@ class KanervaPlusPlus(nn.Module):
         memory = self._check_memory(memory, x.shape[0])
         pictures = [x]
         for _ in range(_at_least_one("steps", steps)):
-            q_y = self.infer(pictures[-1]).q_y
+            q_y = self.infer(pictures[-1], memory).q_y
             y = sample(q_y, generator) if sampled else q_y.mean
             pictures.append(self.read_images(memory, y, generator, sampled))
         return torch.stack(pictures)

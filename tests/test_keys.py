@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from kpp_lib import Config, seeded
-from kpp_lib.keys import KeyModel, slot_table, squash
+from kpp_lib.keys import make_keys, slot_table, squash
 
 
 def random_keys(n=20_000):
@@ -39,10 +39,13 @@ def test_unknown_squash():
         squash(random_keys(1), "relu")
 
 
+CONTENT = dict(keys="content_bn", squash="fixed", write="placed")
+
+
 @pytest.mark.parametrize("recipe", ["paper", "associative", "slots"])
 def test_shapes_and_gradients(recipe):
     config = Config.preset("tiny", recipe)
-    model = KeyModel(config)
+    model = make_keys(config)
     e = torch.randn(2, 4, 32, generator=seeded(1), requires_grad=True)
     q_y = model(e)
     assert q_y.batch_shape == (2, 4) and q_y.event_shape == (config.reads, 3)
@@ -51,7 +54,7 @@ def test_shapes_and_gradients(recipe):
 
 
 def test_normalised_keys_keep_their_spread():
-    model = KeyModel(Config.preset("tiny", "associative", key_spread=0.9))
+    model = make_keys(Config.preset("tiny", "paper", keys="content_bn", key_spread=0.9))
     e = 0.3 * torch.randn(64, 4, 32, generator=seeded(2)) + 3  # embeddings that differ little
     mean = model(e).mean.flatten(0, 1).flatten(1)
     torch.testing.assert_close(mean.std(0), torch.full((6,), 0.9), atol=0.05, rtol=0)
@@ -61,13 +64,22 @@ def test_normalised_keys_keep_their_spread():
 
 def test_slots_start_on_a_grid_and_content_keys_do_not_depend_on_the_position():
     e = torch.randn(1, 1, 32, generator=seeded(3)).expand(1, 4, 32)
-    slots = KeyModel(Config.preset("tiny", "slots"))(e).mean
+    slots = make_keys(Config.preset("tiny", "slots"))(e).mean
     torch.testing.assert_close(slots, slot_table(4, 2)[None])
-    assert len(torch.unique(slots[0, :, 0], dim=0)) == 4
-    content = KeyModel(Config.preset("tiny", "associative")).eval()(e).mean
+    assert len(torch.unique(slots[0, :, 0], dim=0)) == 4, "every image has a cell of its own"
+    content = make_keys(Config.preset("tiny", "associative", **CONTENT)).eval()(e).mean
     torch.testing.assert_close(content[:, :1].expand_as(content), content)
 
 
-def test_slots_have_an_end():
-    with pytest.raises(ValueError, match="x: got an episode of 5 images, expected at most 4"):
-        KeyModel(Config.preset("tiny", "slots"))(torch.zeros(1, 5, 32))
+def test_more_images_than_slots_share_them_in_turn():
+    model = make_keys(Config.preset("tiny", "slots"))
+    mean = model(torch.zeros(1, 6, 32)).mean
+    torch.testing.assert_close(mean[:, 4:], mean[:, :2])
+
+
+@pytest.mark.parametrize("keys", ["content", "content_bn", "slots", "lookup"])
+def test_a_number_that_the_squash_does_not_use_costs_nothing(keys):
+    model = make_keys(Config.preset("tiny", "slots", keys=keys, key_log_var=-4.0))
+    q_y = model(torch.randn(3, 4, 32, generator=seeded(4))).base_dist
+    kl = torch.distributions.kl_divergence(q_y, torch.distributions.Normal(torch.zeros(()), torch.ones(())))
+    assert torch.all(kl[..., 0] == 0) and torch.all(kl[..., 1:] > 0)
