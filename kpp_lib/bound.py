@@ -83,6 +83,12 @@ def rows(p: Independent, which: slice) -> Independent:
     return Independent(Normal(p.mean[which], p.stddev[which]), p.reinterpreted_batch_ndims)
 
 
+def one_by_one(p: Independent) -> Independent:
+    """The same Gaussians with batch shape [B, T] made [B*T, 1]."""
+    mean, std = (v.flatten(0, 1)[:, None] for v in (p.mean, p.stddev))
+    return Independent(Normal(mean, std), p.reinterpreted_batch_ndims)
+
+
 def bound_terms(
     x: Tensor, p_x: Distribution, q_z: Distribution, p_z: Distribution, q_y: Distribution, p_y: Distribution
 ) -> Bound:

@@ -8,7 +8,7 @@ import sys
 from dataclasses import fields
 from typing import Any
 
-from .checkpoint import CheckpointError, load_model, pretrained_names
+from .checkpoint import CheckpointError, load_card, load_model, pretrained_names
 from .config import PRESETS, RECIPES, Config
 from .data import DataError, load_dataset
 from .diagnostics import SCORES
@@ -102,9 +102,15 @@ def _evaluate_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--scores",
         nargs="+",
-        choices=(*SCORES, "all"),
+        choices=SCORES,
         metavar="NAME",
-        help=f"beside the bound: {', '.join(SCORES)}, or all (default: memory_swap, where there is a memory)",
+        help=f"only these beside the bound: {', '.join(SCORES)} (default: all that fit the model)",
+    )
+    p.add_argument(
+        "--baseline",
+        metavar="CHECKPOINT",
+        help="a memory-free model (recipe vae) to measure memory_gain against (default: the one that the model's card "
+        "names, if any)",
     )
     p.add_argument("--quick", action="store_true", help="one order of 1,024 images")
     p.add_argument("--json", action="store_true", help="print the whole report as JSON")
@@ -127,10 +133,12 @@ def run_evaluate(args: argparse.Namespace) -> None:
     """`kpp evaluate`."""
     model = load_model(args.checkpoint, args.device)
     data = load_dataset(args.dataset, args.binarize, quiet=args.json)
-    scores = tuple(SCORES) if args.scores == ["all"] else args.scores and tuple(args.scores)
+    scores = args.scores and tuple(args.scores)
+    baseline = args.baseline or load_card(args.checkpoint).get("baseline")
+    rival = load_model(baseline, args.device) if baseline else None
     orders, limit = (1, 1024) if args.quick else (args.orders, None)
-    report = evaluate(model, data, args.length, orders, scores=scores, limit=limit, quiet=args.json)
-    report["checkpoint"] = args.checkpoint
+    report = evaluate(model, data, args.length, orders, scores=scores, limit=limit, quiet=args.json, baseline=rival)
+    report |= {"checkpoint": args.checkpoint, "baseline": baseline}
     print(json.dumps(report, indent=1) if args.json else text(report))
 
 

@@ -242,8 +242,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     ),
 }
 
-# Ours: every image writes its two blocks into a cell of its own. Keys start sharp (a standard deviation of a pixel of M)
-# and cannot blur while the memory is still worthless: with a free range they do so at once, and for good
+# Ours: every image writes its blocks into a cell of its own. Keys start sharp (a standard deviation of a pixel of M)
+# and cannot blur while the memory is still worthless: in a free range they do so at once, for good
 _PLACED = dict(
     write="placed",
     squash="fixed",

@@ -9,11 +9,13 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.distributions import kl_divergence
 
+from .baselines import VAE
 from .bound import bound_terms, importance_bound, log_weight, sample
 from .model import KanervaPlusPlus
 
-Score = Callable[[KanervaPlusPlus, Tensor, torch.Generator], Tensor]
+Score = Callable[..., Tensor]  # of (model, x, generator)
 
 
 def memory_swap(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator) -> Tensor:
@@ -40,19 +42,31 @@ def mean_decoding(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator)
     return bound_terms(x, model.decode(q.q_z.mean), q.q_z, p_z, q.q_y, model.p_y(*x.shape[:2])).total
 
 
+def leave_one_out(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator) -> Tensor:
+    """Total of each image with the memory that the others of its episode write without it, nats.
+
+    The posteriors are those of the whole episode; only the memory lacks the image. Close to the total: the memory holds
+    what images have in common, not this one. Raises ValueError for episodes of one image.
+    """
+    t = x.shape[1]
+    if t < 2:
+        raise ValueError(f"x: got episodes of {t} image, expected at least 2 to leave one out")
+    others = torch.arange(t, device=x.device).expand(t, t)[~torch.eye(t, dtype=torch.bool, device=x.device)]
+    others = others.view(t, t - 1)  # row t: the rest, in order
+    memory = torch.cat([model.write(images[others]) for images in x])  # [B*T, C, S, S]
+    cues = _alone(x)
+    return model.terms(cues, model.find(cues, model.encode(x).alone(), memory), memory, generator).total.view(-1, t)
+
+
 def shuffled_cues(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator) -> Tensor:
     """Total when the episode is shown in another order than it was written in, nats; scores stay with their images."""
-    order = torch.randperm(x.shape[1], generator=generator).to(x.device)
-    total = model.bound(x[:, order], model.write(x), generator).total
-    return total[:, order.argsort()]
+    order = _order(x, generator)
+    return model.bound(x[:, order], model.write(x), generator).total[:, order.argsort()]
 
 
 def single_cues(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator) -> Tensor:
     """Total when each image is presented alone, to the memory of its episode, nats."""
-    b, t = x.shape[:2]
-    alone = x.flatten(0, 1)[:, None]  # [B*T, 1, C, H, W]
-    memory = model.write(x).repeat_interleave(t, dim=0)
-    return model.bound(alone, memory, generator).total.view(b, t)
+    return model.bound(_alone(x), _once_per_image(model.write(x), x), generator).total.view(x.shape[:2])
 
 
 def importance(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator, samples: int = 50) -> Tensor:
@@ -67,16 +81,67 @@ def importance(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator, sa
     return importance_bound(torch.stack([draw() for _ in range(samples)]))
 
 
-def retrieved(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator) -> Tensor:
+def retrieval_top1(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator) -> Tensor:
     """1 where the picture read from memory alone is closest to its own image among the T written, else 0.
 
-    z ~ p(z|M_hat, y), and the cues are shuffled, so a position gives nothing away. Distance: summed squared pixel
-    differences.
+    z ~ p(z|M_hat, y). Distance: summed squared pixel differences.
     """
-    order = torch.randperm(x.shape[1], generator=generator).to(x.device)
-    pictures = model.reconstruct(x[:, order], model.write(x), generator).flatten(2)  # [B, T, D]
-    nearest = torch.cdist(pictures, x.flatten(2)).argmin(dim=-1)  # [B, T]
-    return (nearest == order).float()[:, order.argsort()]
+    return _retrieved(model.reconstruct(x, model.write(x), generator), x)
+
+
+def retrieval_shuffled(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator) -> Tensor:
+    """`retrieval_top1` with the cues in another order than written, so that a position gives nothing away."""
+    order = _order(x, generator)
+    return _retrieved(model.reconstruct(x[:, order], model.write(x), generator)[:, order.argsort()], x)
+
+
+def retrieval_single(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator) -> Tensor:
+    """`retrieval_top1` with each cue presented alone."""
+    pictures = model.reconstruct(_alone(x), _once_per_image(model.write(x), x), generator)
+    return _retrieved(pictures.view_as(x), x)
+
+
+def retrieval_noisy(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator, flips: float = 0.1) -> Tensor:
+    """`retrieval_shuffled` with a share `flips` of each cue's bits flipped."""
+    order = _order(x, generator)
+    flipped = (torch.rand(x.shape, generator=generator) < flips).to(x)
+    cues = (x - flipped).abs()[:, order]
+    return _retrieved(model.reconstruct(cues, model.write(x), generator)[:, order.argsort()], x)
+
+
+def _order(x: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randperm(x.shape[1], generator=generator).to(x.device)
+
+
+def _alone(x: Tensor) -> Tensor:
+    return x.flatten(0, 1)[:, None]  # [B*T, 1, C, H, W]
+
+
+def _once_per_image(memory: Tensor, x: Tensor) -> Tensor:
+    return memory.repeat_interleave(x.shape[1], dim=0)  # [B*T, C, S, S]
+
+
+def _retrieved(pictures: Tensor, x: Tensor) -> Tensor:
+    nearest = torch.cdist(pictures.flatten(2), x.flatten(2)).argmin(dim=-1)  # [B, T]
+    return (nearest == torch.arange(x.shape[1], device=x.device)).float()
+
+
+def vae_mean_decoding(model: VAE, x: Tensor, generator: torch.Generator) -> Tensor:
+    """`mean_decoding` of a memory-free VAE."""
+    q_z = model.infer(x)
+    return -model.decoder(q_z.mean).log_prob(x) + kl_divergence(q_z, model.p_z(q_z.mean))
+
+
+def vae_importance(model: VAE, x: Tensor, generator: torch.Generator, samples: int = 50) -> Tensor:
+    """`importance` of a memory-free VAE: on -ln p(x)."""
+    q_z = model.infer(x)
+    p_z = model.p_z(q_z.mean)
+
+    def draw() -> Tensor:
+        z = sample(q_z, generator)
+        return model.decoder(z).log_prob(x) + p_z.log_prob(z) - q_z.log_prob(z)
+
+    return importance_bound(torch.stack([draw() for _ in range(samples)]))
 
 
 SCORES: dict[str, Score] = {
@@ -86,5 +151,15 @@ SCORES: dict[str, Score] = {
     "shuffled_cues": shuffled_cues,
     "single_cues": single_cues,
     "iw": importance,
-    "retrieval_top1": retrieved,
+    "retrieval_top1": retrieval_top1,
+    "leave_one_out": leave_one_out,
+    "retrieval_shuffled": retrieval_shuffled,
+    "retrieval_single": retrieval_single,
+    "retrieval_noisy": retrieval_noisy,
 }
+VAE_SCORES: dict[str, Score] = {"mean_decoding": vae_mean_decoding, "iw": vae_importance}
+
+
+def scores_of(model: KanervaPlusPlus | VAE) -> dict[str, Score]:
+    """The scores that make sense for a model: those of a memory need one."""
+    return VAE_SCORES if isinstance(model, VAE) else SCORES

@@ -17,13 +17,15 @@ from tqdm import tqdm
 
 from .checkpoint import Model
 from .data import Images, ImageSet
-from .diagnostics import SCORES
+from .diagnostics import SCORES, scores_of
 from .episodes import Batch, Episodes, seeded
 from .provenance import commit, data_card, hardware
 
 TERMS = ("total", "recon", "kl_z", "kl_y")
 NUMBERS = {name: i for i, name in enumerate(SCORES)}  # a score's noise does not depend on which others are asked for
 NOTES = {
+    "memory_gain": "total of the memory-free baseline of the same budget, minus total",
+    "leave_one_out": "memory written without the image",
     "total": "a bound on -ln p(x|M), M written from the same episode: at least ln T, no match for ln p(x)",
     "memory_swap": "total with another episode's memory; the same as total where the memory is not read",
     "prior_keys": "recon + KL_Z with y ~ p(Y)",
@@ -31,7 +33,10 @@ NOTES = {
     "shuffled_cues": "shown in another order than written",
     "single_cues": "each shown alone",
     "iw": "50 importance samples",
-    "retrieval_top1": "read from memory alone, cues shuffled: nearest to its own image",
+    "retrieval_top1": "read from memory alone: nearest to its own image",
+    "retrieval_shuffled": "cues shuffled",
+    "retrieval_single": "each cue alone",
+    "retrieval_noisy": "cues shuffled, a tenth of their bits flipped",
 }
 
 
@@ -45,25 +50,24 @@ def evaluate(
     scores: tuple[str, ...] | None = None,
     limit: int | None = None,
     quiet: bool = True,
+    baseline: Model | None = None,
 ) -> dict[str, Any]:
     """Score `images` (a split, or an ImageSet: then its test split) and return a report that is JSON as it stands.
 
-    length: T, the model's own by default. scores: names from `diagnostics.SCORES`; by
-    default memory_swap, and none for a memory-free model. limit: score a fixed random
-    `limit` of the images only, and say so. Report: `scores` = {name: {"mean", "std"}} in nats per image
-    (retrieval_top1: a fraction), `T`, `orders`, `images`, and what was scored on what. Raises ValueError for an unknown
-    score or fewer than two episodes.
+    length: T, the model's own by default. scores: names from `diagnostics.SCORES`; by default all that fit the model,
+    which takes minutes for 10,000 images. limit: score a fixed random `limit` of the images only, and say so. baseline:
+    a memory-free model; its total minus ours is `memory_gain`. Report: `scores` = {name: {"mean", "std"}} in nats per
+    image (retrieval: a fraction), `T`, `orders`, `images`, and what was scored on what. Raises ValueError for an
+    unknown score or fewer than two episodes.
     """
     split = images.test if isinstance(images, ImageSet) else images
-    if scores is None:
-        scores = () if model.config.write == "none" else ("memory_swap",)
-    unknown = sorted(set(scores) - set(SCORES))
+    scores = tuple(scores_of(model)) if scores is None else scores
+    unknown = sorted(set(scores) - set(scores_of(model)))
     if unknown:
-        raise ValueError(f"scores: got {', '.join(unknown)}, expected some of {', '.join(SCORES)}")
+        kind = "" if model.config.write != "none" else " for a model without a memory"
+        raise ValueError(f"scores: got {', '.join(unknown)}{kind}, expected some of {', '.join(scores_of(model))}")
     if not isinstance(orders, int) or orders < 1:
         raise ValueError(f"orders: got {orders!r}, expected a whole number of at least 1")
-    if scores and model.config.write == "none":
-        raise ValueError(f"scores: got {', '.join(scores)} for a model without a memory, expected none")
     length = model.config.length if length is None else length
     available = len(split)
     total = min(available, limit or available)
@@ -72,7 +76,9 @@ def evaluate(
     split = _part(split, total)
     was_training, began, code = model.training, time.monotonic(), commit()
     model.eval()
-    rows = [_one_order(model, split, length, episodes, order, scores, quiet) for order in range(orders)]
+    if baseline is not None:
+        baseline.eval()
+    rows = [_one_order(model, split, length, episodes, order, scores, quiet, baseline) for order in range(orders)]
     model.train(was_training)
     report = {
         name: {
@@ -106,15 +112,24 @@ def _part(split: Images, count: int) -> Images:
 
 
 def _one_order(
-    model: Model, split: Images, length: int, episodes: int, order: int, scores: tuple[str, ...], quiet: bool
+    model: Model,
+    split: Images,
+    length: int,
+    episodes: int,
+    order: int,
+    scores: tuple[str, ...],
+    quiet: bool,
+    baseline: Model | None,
 ) -> dict[str, float]:
-    device, parts = next(model.parameters()).device, []
+    device, known, parts = next(model.parameters()).device, scores_of(model), []
     batches = list(_whole_pairs(Episodes(split, length, episodes).cover(order)))
     for i, batch in enumerate(tqdm(batches, desc=f"order {order}", disable=quiet, unit="batch")):
         x, keep = batch.x.to(device), batch.scored.to(device)
         bound = model.bound(x, generator=seeded(order, i))
         values = {name: getattr(bound, name) for name in TERMS}
-        values |= {name: SCORES[name](model, x, seeded(order, i, NUMBERS[name])) for name in scores}
+        values |= {name: known[name](model, x, seeded(order, i, NUMBERS[name])) for name in scores}
+        if baseline is not None:
+            values["memory_gain"] = baseline.bound(x, generator=seeded(order, i)).total - bound.total
         parts.append({name: v[keep].double().cpu() for name, v in values.items()})
     return {name: float(torch.cat([p[name] for p in parts]).mean()) for name in parts[0]}
 

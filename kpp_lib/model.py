@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Independent
 
-from .bound import Bound, bound_terms, gaussian, rows, sample, standard_normal
+from .bound import Bound, bound_terms, gaussian, one_by_one, rows, sample, standard_normal
 from .config import Config
 from .decoder import Decoder
 from .encoder import Encoder
@@ -29,6 +29,11 @@ class Posterior(NamedTuple):
     def rows(self, which: slice) -> Posterior:
         """That of some of the episodes."""
         return Posterior(self.e[which], rows(self.q_z, which), rows(self.q_y, which), self.place[which])
+
+    def alone(self) -> Posterior:
+        """Each image as an episode of its own: [B, T] -> [B*T, 1]."""
+        e, place = (v.flatten(0, 1)[:, None] for v in (self.e, self.place))
+        return Posterior(e, one_by_one(self.q_z), one_by_one(self.q_y), place)
 
 
 class KanervaPlusPlus(nn.Module):
@@ -70,10 +75,15 @@ class KanervaPlusPlus(nn.Module):
         writes; other keys do not depend on the memory.
         """
         posterior = self.encode(x)
-        if self.config.keys != "lookup":
-            return posterior
-        memory = self.write(x, posterior) if memory is None else self._check_memory(memory, x.shape[0])
-        return posterior._replace(q_y=self.look_up(x, memory))
+        if memory is None:
+            memory = self.write(x, posterior) if self.config.keys == "lookup" else None
+        else:
+            self._check_memory(memory, x.shape[0])
+        return self.find(x, posterior, memory)
+
+    def find(self, x: Tensor, posterior: Posterior, memory: Tensor) -> Posterior:
+        """`posterior` with the keys that find x in the memory, where keys are looked up; else as it is."""
+        return posterior._replace(q_y=self.look_up(x, memory)) if self.config.keys == "lookup" else posterior
 
     def look_up(self, x: Tensor, memory: Tensor) -> Independent:
         """q(Y | X, M): for each image the slot whose picture it is most likely a noisy copy of, at that slot's spread.
@@ -155,8 +165,12 @@ class KanervaPlusPlus(nn.Module):
         seen = self.encode(x if cue is None else torch.cat([x, cue]))  # one pass, so that BatchNorm sees both alike
         memory = self.write(x, seen.rows(slice(b))) if memory is None else self._check_memory(memory, b)
         posterior = seen.rows(slice(-b, None))
-        if self.config.keys == "lookup" and not by_position:
-            posterior = posterior._replace(q_y=self.look_up(x if cue is None else cue, memory))
+        if not by_position:
+            posterior = self.find(x if cue is None else cue, posterior, memory)
+        return self.terms(x, posterior, memory, generator)
+
+    def terms(self, x: Tensor, posterior: Posterior, memory: Tensor, generator: torch.Generator | None = None) -> Bound:
+        """Equation 4's terms of x with one sample of y and z from `posterior`, read from `memory`: [B, T] each."""
         y, z = sample(posterior.q_y, generator), sample(posterior.q_z, generator)
         return bound_terms(
             x, self.decode(z), posterior.q_z, self.prior(memory, y), posterior.q_y, self.p_y(*x.shape[:2])

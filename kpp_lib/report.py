@@ -12,14 +12,19 @@ COLUMNS = {
     "recon": "recon",
     "kl_z": "KL_Z",
     "kl_y": "KL_Y",
+    "memory_gain": "memory gain",
     "memory_swap": "memory swap",
+    "leave_one_out": "leave one out",
     "prior_keys": "prior keys",
     "shuffled_cues": "shuffled cues",
     "single_cues": "single cues",
     "retrieval_top1": "retrieval",
+    "retrieval_shuffled": "shuffled",
+    "retrieval_single": "single",
+    "retrieval_noisy": "noisy",
+    "iw": "iw, S = 50",
     "mean_decoding": "at the means (no bound)",
 }
-FRACTIONS = ("retrieval_top1",)
 
 
 def load_report(file: str | Path) -> dict[str, Any]:
@@ -37,7 +42,7 @@ def number(report: dict[str, Any], name: str) -> str:
     score = report["scores"].get(name)
     if score is None:
         return "-"
-    scale, digits, unit = (100, 1, " %") if name in FRACTIONS else (1, 2, "")
+    scale, digits, unit = (100, 1, " %") if name.startswith("retrieval") else (1, 2, "")
     spread = "" if score["std"] is None else f" ± {scale * score['std']:.{digits}f}"
     return f"{scale * score['mean']:.{digits}f}{spread}{unit}"
 

@@ -9,13 +9,14 @@ from tiny_model import bar_set, bars, episodes, tiny
 import kpp_lib as kpp
 from kpp_lib import diagnostics
 from kpp_lib.bound import sample
+from kpp_lib.train import new_model
 
 
-def test_report_is_json_with_mean_and_std_of_the_three_terms_and_the_swap():
+def test_report_is_json_with_mean_and_std_of_the_three_terms_and_every_score():
     data = bar_set()
     report = kpp.evaluate(tiny(), data, length=4, orders=3)
     again = json.loads(json.dumps(report))
-    assert set(again["scores"]) == {"total", "recon", "kl_z", "kl_y", "memory_swap"}
+    assert set(again["scores"]) == {"total", "recon", "kl_z", "kl_y", *diagnostics.SCORES}
     s = {k: v["mean"] for k, v in again["scores"].items()}
     assert s["total"] == pytest.approx(s["recon"] + s["kl_z"] + s["kl_y"], abs=1e-4)
     assert all(v["std"] >= 0 for v in again["scores"].values())
@@ -104,7 +105,7 @@ def test_cues_in_another_order_or_alone_cost_an_unshifted_model_nothing():
     )
     with torch.no_grad():
         q = model.infer(x)
-        alone = model.infer(x.flatten(0, 1)[:, None])
+        alone = model.infer(x.flatten(0, 1)[:, None], model.write(x).repeat_interleave(4, dim=0))
         torch.testing.assert_close(alone.q_y.mean.view_as(q.q_y.mean), q.q_y.mean, atol=1e-5, rtol=1e-4)
         total = model.bound(x, generator=kpp.seeded(0)).total
         for name in ("shuffled_cues", "single_cues"):
@@ -137,6 +138,41 @@ def test_importance_weighting_tightens():
 def test_retrieval_is_one_for_a_model_that_hands_the_image_back(monkeypatch):
     model, x = tiny(), episodes()
     monkeypatch.setattr(type(model), "reconstruct", lambda self, x, memory, generator: x)
-    assert diagnostics.retrieved(model, x, kpp.seeded(0)).mean() == 1
-    monkeypatch.setattr(type(model), "reconstruct", lambda self, x, memory, generator: x.roll(1, 1))
-    assert diagnostics.retrieved(model, x, kpp.seeded(0)).mean() < 0.5
+    for name in ("top1", "shuffled", "single", "noisy"):
+        assert diagnostics.SCORES[f"retrieval_{name}"](model, x, kpp.seeded(0)).mean() == 1
+    monkeypatch.setattr(type(model), "reconstruct", lambda self, x, memory, generator: x.roll(1, dims=1))
+    assert diagnostics.retrieval_top1(model, x, kpp.seeded(0)).mean() < 0.5
+
+
+def test_a_noisy_cue_has_a_tenth_of_its_bits_flipped(monkeypatch):
+    model, x, seen = tiny(), episodes(8), []
+    monkeypatch.setattr(type(model), "reconstruct", lambda self, cue, memory, generator: seen.append(cue) or cue)
+    diagnostics.retrieval_noisy(model, torch.zeros_like(x), kpp.seeded(0))
+    assert seen[0].mean().item() == pytest.approx(0.1, abs=0.01)
+
+
+@pytest.mark.parametrize("recipe", ["associative", "slots", "paper"])
+def test_leave_one_out_is_the_total_with_a_memory_that_never_saw_the_image(recipe):
+    """Against the same by hand for one image of each episode, with noise too small to matter."""
+    sharp = dict(key_log_var=-14.0, key_log_var_range=(-14.0, 2.0))
+    model, x = tiny(recipe, **sharp), episodes(2)
+    with torch.no_grad():
+        scores = [diagnostics.leave_one_out(model, x, kpp.seeded(i)) for i in range(50)]
+        without = model.write(x[:, [0, 1, 3]])
+        direct = [model.bound(x, without, kpp.seeded(1000 + i)).total[:, 2] for i in range(50)]
+        a, b = torch.stack(scores)[:, :, 2], torch.stack(direct)
+        spread = (a.var(0) / 50 + b.var(0) / 50).sqrt()
+        assert torch.all((a.mean(0) - b.mean(0)).abs() < 5 * spread + 1e-3)
+    with pytest.raises(ValueError, match="x: got episodes of 1 image"):
+        diagnostics.leave_one_out(model, x[:, :1], kpp.seeded(0))
+
+
+def test_memory_gain_is_the_baselines_total_minus_ours():
+    vae = new_model(kpp.Config.preset("tiny", "vae"))
+    a = kpp.evaluate(tiny(), bars(22), length=4, orders=2, scores=(), baseline=vae)["scores"]
+    b = kpp.evaluate(vae, bars(22), length=4, orders=2)["scores"]
+    assert a["memory_gain"]["mean"] == pytest.approx(b["total"]["mean"] - a["total"]["mean"], abs=1e-4)
+    assert set(b) == {"total", "recon", "kl_z", "kl_y", "mean_decoding", "iw"}
+    assert b["iw"]["mean"] < b["total"]["mean"]
+    with pytest.raises(ValueError, match="scores: got memory_swap for a model without a memory"):
+        kpp.evaluate(vae, bars(22), length=4, scores=("memory_swap",))

@@ -70,7 +70,7 @@ def test_write_shift_keeps_cues_unshifted_and_shifts_the_memory():
 
 
 def test_placed_memory_does_not_depend_on_the_order_without_shift():
-    model, x = tiny("associative"), episodes(1)
+    model, x = tiny("associative", keys="content_bn"), episodes(1)
     torch.testing.assert_close(model.write(x.flip(1)), model.write(x), atol=1e-5, rtol=1e-4)
 
 
@@ -145,7 +145,42 @@ def test_a_cue_is_what_the_posteriors_see_and_the_memory_stays_that_of_x():
         model.bound(x, generator=seeded(0), cue=x).total, model.bound(x, generator=seeded(0)).total
     )
     given = model.bound(x, generator=seeded(0), cue=cue)
-    q, memory = model.infer(cue), model.write(x)
+    memory = model.write(x)
+    q = model.infer(cue, memory)
     y, z = (sample(p, g) for g in [seeded(0)] for p in (q.q_y, q.q_z))
     expected = bound_terms(x, model.decode(z), q.q_z, model.prior(memory, y), q.q_y, model.p_y(2, 4))
     torch.testing.assert_close(given.total, expected.total)
+
+
+def test_lookup_takes_the_slot_that_the_cue_is_most_likely_a_copy_of(monkeypatch):
+    """Against a loop over slots and torch's own Bernoulli, in shuffled order, with pictures that are the images."""
+    model, x = tiny(), episodes()
+    order = torch.tensor([2, 0, 3, 1])
+    pictures = (0.9 * x + 0.05).clamp(0, 1)
+    monkeypatch.setattr(type(model), "read_images", lambda self, memory, y, generator=None, sampled=True: pictures)
+    cue = (x[:, order] - (torch.rand(x.shape, generator=seeded(1)) < 0.2).float()).abs()
+    found = model.look_up(cue, model.write(x)).mean
+    flip = model.config.lookup_flip
+    for b in range(2):
+        for t in range(4):
+            copies = [(1 - 2 * flip) * pictures[b, n] + flip for n in range(4)]
+            match = [torch.distributions.Bernoulli(p).log_prob(cue[b, t]).sum() for p in copies]
+            assert torch.argmax(torch.stack(match)) == order[t]
+            assert torch.equal(found[b, t], model.key_model.slots().mean[order[t]])
+
+
+def test_in_training_keys_are_those_of_the_position_and_in_use_they_are_looked_up(monkeypatch):
+    model, x = tiny(), episodes()
+    trained, positional = model(x, seeded(0)), model.bound(x, generator=seeded(0), by_position=True)
+    assert torch.equal(trained.total, positional.total)
+    other = model.key_model.at(torch.tensor([1, 2, 3, 0]).expand(2, 4))
+    monkeypatch.setattr(type(model), "look_up", lambda self, x, memory: other)
+    assert torch.equal(model.infer(x).q_y.mean, other.mean) and torch.equal(
+        model.infer(x).place, positional_keys(model)
+    )
+    assert torch.equal(model(x, seeded(0)).total, trained.total)
+    assert not torch.equal(model.bound(x, generator=seeded(0)).kl_z, trained.kl_z)
+
+
+def positional_keys(model):
+    return model.key_model.slots().mean.expand(2, -1, -1, -1)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Independent
+from torch.distributions import Independent, kl_divergence
 
 from ..bound import Bound, gaussian, sample, standard_normal
 from ..config import Config
@@ -46,9 +46,12 @@ class VAE(nn.Module):
         """
         check_binary(x)
         q_z = self.infer(x if cue is None else cue)
-        p_z = standard_normal(tuple(q_z.mean.shape), 1, q_z.mean)
         recon = -self.decoder(sample(q_z, generator)).log_prob(x)
-        return Bound(recon, torch.distributions.kl_divergence(q_z, p_z), torch.zeros_like(recon))
+        return Bound(recon, kl_divergence(q_z, self.p_z(q_z.mean)), torch.zeros_like(recon))
+
+    def p_z(self, like: Tensor) -> Independent:
+        """p(z) = N(0, I) of the shape of `like`, event [L]."""
+        return standard_normal(tuple(like.shape), 1, like)
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
