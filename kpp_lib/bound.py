@@ -78,14 +78,14 @@ def sample(p: Independent, generator: torch.Generator | None = None) -> Tensor:
     return p.mean + p.stddev * noise.to(p.mean.device)
 
 
-def rows(p: Independent, which: slice) -> Independent:
+def rows(p: Independent, which: slice | Tensor) -> Independent:
     """The part of a batch of Gaussians that `which` takes along its first dimension."""
     return Independent(Normal(p.mean[which], p.stddev[which]), p.reinterpreted_batch_ndims)
 
 
-def one_by_one(p: Independent) -> Independent:
-    """The same Gaussians with batch shape [B, T] made [B*T, 1]."""
-    mean, std = (v.flatten(0, 1)[:, None] for v in (p.mean, p.stddev))
+def regroup(p: Independent, b: int, t: int) -> Independent:
+    """The same Gaussians in another batch shape [b, t], such as each image as an episode of its own."""
+    mean, std = (v.reshape(b, t, *v.shape[2:]) for v in (p.mean, p.stddev))
     return Independent(Normal(mean, std), p.reinterpreted_batch_ndims)
 
 

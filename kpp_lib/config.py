@@ -260,6 +260,20 @@ RECIPES: dict[str, dict[str, Any]] = {
     "paper": dict(write="pooled", keys="content", shift="all", squash="tanh"),
     # the address is found by searching the memory for the cue: it finds its image in any order, or alone
     "associative": _PLACED | dict(keys="lookup", shift="none"),
+    # the address is computed from the image alone, as in the paper: associative too, but in part a code of the kind of
+    # digit, so the memory is worth less. Cues are noisy in training, or the keys become a hash
+    "content": _PLACED
+    | dict(
+        keys="content_bn",
+        shift="none",
+        window=0.25,
+        block_size=16,
+        key_log_var=-5.0,
+        key_log_var_range=(-7.0, 2.0),
+        kl_z_warmup=0.0,
+        kl_y_warmup=0.35,
+        cue_noise=0.15,
+    ),
     # the address is the position in the episode: a random-access memory, the contrast
     "slots": _PLACED | dict(keys="slots", shift="all"),
     # no memory at all: the baseline that shows what one is worth
@@ -268,5 +282,5 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 # Where a recipe needs another value at one size.
 PRESET_RECIPES: dict[tuple[str, str], dict[str, Any]] = {
-    ("tiny", recipe): dict(window=0.25, block_size=4) for recipe in ("associative", "slots")
+    ("tiny", recipe): dict(window=0.25, block_size=4) for recipe in ("associative", "content", "slots")
 }

@@ -13,7 +13,7 @@ from torch.distributions import kl_divergence
 
 from .baselines import VAE
 from .bound import bound_terms, importance_bound, log_weight, sample
-from .model import KanervaPlusPlus
+from .model import KanervaPlusPlus, Posterior
 
 Score = Callable[..., Tensor]  # of (model, x, generator)
 
@@ -42,20 +42,23 @@ def mean_decoding(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator)
     return bound_terms(x, model.decode(q.q_z.mean), q.q_z, p_z, q.q_y, model.p_y(*x.shape[:2])).total
 
 
-def leave_one_out(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator) -> Tensor:
-    """Total of each image with the memory that the others of its episode write without it, nats.
+def leave_one_out(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator, share: float = 0.25) -> Tensor:
+    """Total with the memory that the others of the episode write, re-encoded without the image, nats.
 
     The posteriors are those of the whole episode; only the memory lacks the image. Close to the total: the memory holds
-    what images have in common, not this one. Raises ValueError for episodes of one image.
+    what images have in common, not this one. It takes a memory per image, so a random `share` of each episode is
+    scored, the rest NaN. Raises ValueError for episodes of one image.
     """
-    t = x.shape[1]
+    b, t = x.shape[:2]
     if t < 2:
         raise ValueError(f"x: got episodes of {t} image, expected at least 2 to leave one out")
-    others = torch.arange(t, device=x.device).expand(t, t)[~torch.eye(t, dtype=torch.bool, device=x.device)]
-    others = others.view(t, t - 1)  # row t: the rest, in order
-    memory = torch.cat([model.write(images[others]) for images in x])  # [B*T, C, S, S]
-    cues = _alone(x)
-    return model.terms(cues, model.find(cues, model.encode(x).alone(), memory), memory, generator).total.view(-1, t)
+    left = torch.randperm(t, generator=generator)[: max(1, round(share * t))].sort().values.to(x.device)  # [n]
+    others = torch.stack([torch.arange(t, device=x.device)[torch.arange(t, device=x.device) != i] for i in left])
+    memory = torch.cat([model.write(images[others]) for images in x])  # [B*n, C, S, S]
+    cues = _alone(x[:, left])
+    seen = model.encode(x).regroup(b * t, 1).rows(_flat(left, b, t))
+    total = model.terms(cues, model.find(cues, seen, memory), memory, generator).total.view(b, -1)
+    return torch.full((b, t), float("nan"), device=x.device).index_copy(1, left, total)
 
 
 def shuffled_cues(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator) -> Tensor:
@@ -66,7 +69,8 @@ def shuffled_cues(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator)
 
 def single_cues(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator) -> Tensor:
     """Total when each image is presented alone, to the memory of its episode, nats."""
-    return model.bound(_alone(x), _once_per_image(model.write(x), x), generator).total.view(x.shape[:2])
+    memory = model.write(x)
+    return model.terms(x, _seen_alone(model, x, memory), memory, generator).total
 
 
 def importance(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator, samples: int = 50) -> Tensor:
@@ -97,8 +101,9 @@ def retrieval_shuffled(model: KanervaPlusPlus, x: Tensor, generator: torch.Gener
 
 def retrieval_single(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator) -> Tensor:
     """`retrieval_top1` with each cue presented alone."""
-    pictures = model.reconstruct(_alone(x), _once_per_image(model.write(x), x), generator)
-    return _retrieved(pictures.view_as(x), x)
+    memory = model.write(x)
+    y = sample(_seen_alone(model, x, memory).q_y, generator)
+    return _retrieved(model.read_images(memory, y, generator), x)
 
 
 def retrieval_noisy(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator, flips: float = 0.1) -> Tensor:
@@ -117,8 +122,14 @@ def _alone(x: Tensor) -> Tensor:
     return x.flatten(0, 1)[:, None]  # [B*T, 1, C, H, W]
 
 
-def _once_per_image(memory: Tensor, x: Tensor) -> Tensor:
-    return memory.repeat_interleave(x.shape[1], dim=0)  # [B*T, C, S, S]
+def _seen_alone(model: KanervaPlusPlus, x: Tensor, memory: Tensor) -> Posterior:
+    """What is inferred from each image without its neighbours, [B, T]."""
+    return model.find(x, model.encode(_alone(x)).regroup(*x.shape[:2]), memory)
+
+
+def _flat(left: Tensor, b: int, t: int) -> Tensor:
+    """Rows of the images `left` of each of b episodes among all b*t."""
+    return (torch.arange(b, device=left.device)[:, None] * t + left).flatten()
 
 
 def _retrieved(pictures: Tensor, x: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ TERMS = ("total", "recon", "kl_z", "kl_y")
 NUMBERS = {name: i for i, name in enumerate(SCORES)}  # a score's noise does not depend on which others are asked for
 NOTES = {
     "memory_gain": "total of the memory-free baseline of the same budget, minus total",
-    "leave_one_out": "memory written without the image",
+    "leave_one_out": "memory written without the image; a quarter of the images in each order",
     "total": "a bound on -ln p(x|M), M written from the same episode: at least ln T, no match for ln p(x)",
     "memory_swap": "total with another episode's memory; the same as total where the memory is not read",
     "prior_keys": "recon + KL_Z with y ~ p(Y)",
@@ -131,7 +131,7 @@ def _one_order(
         if baseline is not None:
             values["memory_gain"] = baseline.bound(x, generator=seeded(order, i)).total - bound.total
         parts.append({name: v[keep].double().cpu() for name, v in values.items()})
-    return {name: float(torch.cat([p[name] for p in parts]).mean()) for name in parts[0]}
+    return {name: float(torch.cat([p[name] for p in parts]).nanmean()) for name in parts[0]}
 
 
 def _whole_pairs(batches) -> list[Batch]:

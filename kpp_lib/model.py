@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Independent
 
-from .bound import Bound, bound_terms, gaussian, one_by_one, rows, sample, standard_normal
+from .bound import Bound, bound_terms, gaussian, regroup, rows, sample, standard_normal
 from .config import Config
 from .decoder import Decoder
 from .encoder import Encoder
@@ -26,14 +26,14 @@ class Posterior(NamedTuple):
     q_y: Independent  # q(Y|X), event [K, 3]: where to read
     place: Tensor  # [B, T, K, 3]: the key means that a placed write uses; those of q_y but for keys="lookup"
 
-    def rows(self, which: slice) -> Posterior:
+    def rows(self, which: slice | Tensor) -> Posterior:
         """That of some of the episodes."""
         return Posterior(self.e[which], rows(self.q_z, which), rows(self.q_y, which), self.place[which])
 
-    def alone(self) -> Posterior:
-        """Each image as an episode of its own: [B, T] -> [B*T, 1]."""
-        e, place = (v.flatten(0, 1)[:, None] for v in (self.e, self.place))
-        return Posterior(e, one_by_one(self.q_z), one_by_one(self.q_y), place)
+    def regroup(self, b: int, t: int) -> Posterior:
+        """That of the same images as b episodes of t."""
+        e, place = (v.reshape(b, t, *v.shape[2:]) for v in (self.e, self.place))
+        return Posterior(e, regroup(self.q_z, b, t), regroup(self.q_y, b, t), place)
 
 
 class KanervaPlusPlus(nn.Module):

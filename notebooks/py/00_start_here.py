@@ -43,7 +43,7 @@ import kpp_lib as kpp
 from kpp_lib import diagram, plots, tour
 
 # %% tags=["parameters"]
-weights = "mnist-cpu"  # the shipped model
+weights = "mnist-content-cpu"  # the shipped model
 length = 32  # T, images per episode
 flips = 0.1  # fraction of pixels of a cue that are turned over
 seed = 0

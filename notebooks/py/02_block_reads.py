@@ -64,7 +64,7 @@ field_side = 17  # arrows along each axis of the gradient field
 data = kpp.load_dataset("mnist", binarize="none", quiet=True)  # grey: a smooth picture shows more of what a read does
 tour.record_source(data)
 digit = kpp.episode(data.test, length=1, seed=seed)[0]  # [1, 1, 28, 28]
-model = kpp.load_pretrained("mnist-cpu")
+model = kpp.load_pretrained("mnist-content-cpu")
 with torch.no_grad():
     written = kpp.episode(data.test, length=model.config.length, seed=seed)  # [1, 32, 1, 28, 28]
     M = model.write((written > 0.5).float())  # [1, 3, 64, 64]: a memory as a trained model writes it

@@ -61,7 +61,7 @@ episodes_scored = 8  # episodes of T images in the tables
 torch.set_grad_enabled(False)  # nothing is trained here
 data = kpp.load_dataset("mnist", binarize="fixed", quiet=True)
 tour.record_source(data)
-model = kpp.load_pretrained("mnist-cpu")
+model = kpp.load_pretrained("mnist-content-cpu")
 c = model.config
 first = next(kpp.Episodes(data.test, c.length, episodes=1, seed=seed).cover())
 x = first.x  # [1, T, 1, 28, 28]

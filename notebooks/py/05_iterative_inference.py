@@ -55,7 +55,7 @@ poisson = 0.3  # grey value of one photon
 patience = 60  # steps of the long run that looks for fixed points
 
 # %%
-model = kpp.load_pretrained("mnist-cpu")
+model = kpp.load_pretrained("mnist-content-cpu")
 data = kpp.load_dataset("mnist", binarize="none", quiet=True)  # grey: noise is added to grey pictures
 tour.record_source(data)
 length = model.config.length

@@ -62,7 +62,7 @@ draws = 16  # noise samples for each image and spread
 # %%
 data = kpp.load_dataset("mnist", binarize="fixed", quiet=True)
 tour.record_source(data)
-model = kpp.load_pretrained("mnist-cpu")
+model = kpp.load_pretrained("mnist-content-cpu")
 c = model.config
 x = kpp.episode(data.test, length=c.length, seed=seed)  # [1, T, 1, 28, 28]
 with torch.no_grad():
