@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import Config
-from .layers import EvoNormS0, UpStack, keep_variance
+from .layers import EvoNormS0, UpStack
 
 
 def window_grid(window: Tensor, size: int, align_corners: bool = False) -> Tensor:
@@ -166,7 +166,6 @@ class PriorNet(nn.Module):
                 EvoNormS0(config.prior_base * 2**i),
             ]
             width, side = config.prior_base * 2**i, side // 2
-        keep_variance(nn.ModuleList(layers))
         self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(width * side * side, 2 * config.latent))
 
     def forward(self, blocks: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@
 # [![Launch on Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/kanerva-plus-plus/kpp/main?urlpath=lab/tree/notebooks/00_start_here.ipynb)
 #
 # **Kanerva++** (Ramapuram, Wu and Kalousis, ICLR 2021) is a variational autoencoder with a memory. It reads an *episode* of images, writes them into one
-# small picture-like array, and later finds them there by *keys*: three numbers that say which window of the array to look at. The paper came without code; this course
+# small picture-like array, and later finds them there by *keys*: three numbers each that say which window of the array to look at. The paper came without code; this course
 # builds the model from its text, says where the text leaves a choice, and tests what the memory really does.
 #
 # **Objectives.** After this notebook you can draw the data flow of the model, name each part as paper and code do, retrieve a digit from a
@@ -43,7 +43,7 @@ import kpp_lib as kpp
 from kpp_lib import diagram, plots, tour
 
 # %% tags=["parameters"]
-weights = "mnist-content-cpu"  # the shipped model
+weights = "mnist-cpu"  # the shipped model
 length = 32  # T, images per episode
 flips = 0.1  # fraction of pixels of a cue that are turned over
 seed = 0
@@ -67,7 +67,7 @@ fig
 # %% [markdown]
 # *Picture:* the data flow. The episode X becomes embeddings E. From E come the memory M (write), the key posterior q(Y|X) and the posterior q(Z|X).
 # A key y selects blocks of M; a prior network turns them into p(Z|M̂,Y). A code z is decoded to a picture. KL_Z ties posterior and prior, KL_Y the key
-# posterior and the key prior.
+# posterior and the key prior. This is the paper's map. In the model that we load below, q(Y) looks at M as well: section 3.
 #
 # One sentence holds the idea: **the prior of the autoencoder is read from a memory that the episode itself was written into.** If the read is good, $z$ need not
 # carry the image past the prior; it is already there.
@@ -132,10 +132,11 @@ print(data.describe())
 # Now make it harder. We damage each cue (a fraction of its pixels is turned over) and show the cues in **another order** than they were written in, so a position gives
 # nothing away. As a control, the same cues read the memory of a *different* episode.
 #
-# (The recipe of this model, `associative`, is ours and shows damaged cues in training, `cue_noise` in `Config`: posteriors see the cue, the likelihood and the write the clean image.
-# Without that, a tenth of the pixels is enough to throw the keys off.)
+# How does a cue find its key? In the paper the key is computed from the image. This model's recipe, `associative`, is **ours**. An image is written at a place that belongs to
+# its position in the episode. A cue is compared with what each of the $T$ places holds, and takes the key of the best match: `model.look_up(cue, memory)`. The Kanerva Machine
+# searches its memory for the address too. The search sees only the cue and the memory; it is not told the order.
 #
-# **Predict:** what does a cue find in a memory that never saw it: noise, nothing, or another digit?
+# **Predict:** what does a cue find in a memory that never saw it: noise, nothing, or another digit? Of which kind?
 
 # %%
 order = torch.randperm(length, generator=g)
@@ -152,9 +153,9 @@ fig
 # %% [markdown]
 # *Picture:* four rows of twelve digits: as written; the noisy cue; what the memory gives back for it; what the memory of another episode gives back.
 #
-# The third row carries no pixel of the cue: the cue only chose *where to look*. The fourth row uses the same cues and the same network, so what differs between the two rows
-# is what the memory holds. Where both rows look alike, the place alone says much: keys that learn "threes lie here" make any memory give a three there. The difference
-# between the two bit errors below is what *this* memory adds.
+# The third row carries no pixel of the cue: the cue only chose *where to look*. That is why its noise is gone. The fourth row uses the same cues and the same network, so what
+# differs between the two rows is what the memory holds. There the search returns the best match that the other memory has: a clean digit, often of the same kind,
+# never the same image. The difference between the last two bit errors below is what *this* memory adds.
 
 # %%
 def bit_error(picture):  # fraction of pixels that differ from what was written
@@ -173,18 +174,19 @@ tour.record("retrieval_top1", top1(found))
 print(f"a guess would be right {1 / length:.2f} of the time")
 
 # %% [markdown]
-# And this is where they lie. The placed write of this model is **ours**, not the paper's: each image leaves a block at the place its key points to. The paper's pooled write, and
+# And this is where they lie. The placed write of this model is **ours**, not the paper's: each image leaves $K$ blocks at a place of its own. The paper's pooled write, and
 # why a naive training leaves it unread, is the subject of [`03_write_and_read`](03_write_and_read.ipynb) and [`04_training`](04_training.ipynb).
 
 # %%
-windows = model.window(model.infer(x).q_y.mean)[0].flatten(0, 1)  # [T*K, 3]
+windows = model.window(model.infer(x).place)[0].flatten(0, 1)  # [T*K, 3]
 colours = [plt.cm.hsv(i // model.config.reads / length) for i in range(len(windows))]
 fig = plots.memory(memory[0], windows, colours, title=f"One memory, {length} images, {len(windows)} windows")
 plt.close(fig)
 fig
 
 # %% [markdown]
-# *Picture:* the memory as a colour image, its three channels as red, green and blue; a square marks each window that an image was written to, one colour per image. The windows overlap.
+# *Picture:* the memory as a colour image, its three channels as red, green and blue; a square marks each window that an image was written to,
+# one colour per image. They fill a grid row by row. An image's two windows almost coincide; those of different images hardly overlap.
 
 # %% [markdown]
 # ## 4. How to read a number of ours
@@ -230,7 +232,8 @@ plt.show()
 # *Picture:* two horizontal bars. The upper one is the total with the episode's own memory, made of reconstruction, KL_Z and KL_Y; the lower one is the total with another episode's memory.
 # A black line near the left edge marks ln T.
 #
-# The swapped bar grows with the sharpness of the prior: a confident wrong memory is punished hard. Use it to see *that* the memory is read, not how much it is worth.
+# The swapped bar grows with the sharpness of the prior: a confident wrong memory is punished hard. Use it to see *that* the memory is read, not how much it is worth. Notebook 03
+# adds a second control, the memory without the image, and a model that reads its memory and yet hardly needs the right one.
 
 # %% [markdown]
 # ## 5. The course
@@ -258,15 +261,15 @@ plt.show()
 # %% [markdown]
 # ## 6. Exercises
 #
-# 1. Set `flips` to 0.3 and run section 3 again. Which row changes first, and why does `bit_error_read` grow faster than `retrieval_top1` falls, or the reverse?
+# 1. Set `flips` to 0.3, then to 0.4, and run section 3 again. Which of the printed numbers changes, and do the pictures in the third row look worse?
 # 2. In section 3, cue with the images of the *other* episode and read the memory of the first. What does `top1` mean now?
 # 3. Which of the four flows would still run if $q(Z\mid X)$ were deleted?
 #
 # <details><summary>Solutions</summary>
 #
-# 1. The keys move: a damaged cue points a little (then far) off its window. While the read still overlaps the right block the prior recognises it, so errors stay small; beyond that the read
-#    lands on a neighbour and gives a *clean wrong digit*. So pictures stay sharp while `top1` falls: look at the numbers, not at the sharpness.
-# 2. Nothing: the right answer is not in the memory. The nearest image is whatever lies where the key points. That is the control row.
+# 1. At 0.3 hardly anything but `bit_error_cue`: over all pixels of an image, the right place still matches best. At 0.4 the search picks a wrong place for many cues, `top1` falls and
+#    `bit_error_read` grows. But what is read is always a place that holds an image, so it is a *clean wrong digit*: look at the numbers, not at the sharpness.
+# 2. Nothing: the right answer is not in the memory. The search returns its best match all the same. That is the control row.
 # 3. Write, generate and iterate: $q(Z\mid X)$ appears only in the bound. It is needed for training, not for using the memory.
 #
 # </details>
@@ -275,7 +278,7 @@ plt.show()
 # ## Summary
 #
 # - Kanerva++ is a VAE whose prior is read from a memory; the episode writes it, keys read it.
-# - A cue, noisy and out of order, finds its image far more often than chance; the numbers beside the picture say how often.
+# - A cue, noisy and out of order, finds its image almost always: ours finds the key by searching the memory; the paper computes it from the image.
 # - Numbers are conditional bounds in nats per image, with floor $\ln T$, and come with a swap.
 #
 # ## Notation used

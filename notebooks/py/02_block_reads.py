@@ -64,7 +64,7 @@ field_side = 17  # arrows along each axis of the gradient field
 data = kpp.load_dataset("mnist", binarize="none", quiet=True)  # grey: a smooth picture shows more of what a read does
 tour.record_source(data)
 digit = kpp.episode(data.test, length=1, seed=seed)[0]  # [1, 1, 28, 28]
-model = kpp.load_pretrained("mnist-content-cpu")
+model = kpp.load_pretrained("mnist-content-cpu")  # its blocks overlap into a smooth memory, with a slope everywhere
 with torch.no_grad():
     written = kpp.episode(data.test, length=model.config.length, seed=seed)  # [1, 32, 1, 28, 28]
     M = model.write((written > 0.5).float())  # [1, 3, 64, 64]: a memory as a trained model writes it
@@ -143,7 +143,7 @@ tour.record("figure11_bottom_edge", reach[1, 1], "half-widths")
 
 # %% [markdown]
 # A block need not have the resolution of what it reads. The digit's block magnifies 14 pixels to 28; the memory's block
-# shrinks 32 pixels to 16. **The size $g$ of a block is not in the paper**; the shipped CPU model uses 16.
+# shrinks 32 pixels to 16. **The size $g$ of a block is not in the paper**; this model uses 16, the course's default model 8.
 #
 # ## 3 · Equation 9: a tent over each sampling point
 #
@@ -411,9 +411,8 @@ tour.record("gradient_outside", outside.abs().max())
 #
 # Now in two dimensions. The target block was read at the star. At every arrow a window of the same size asks the
 # gradient which way to go. On the right the same question is put to *random* windows, and the answers are averaged:
-# noise of standard deviation 0.06 on the centre, which is what the keys of the course's CPU recipe start their training
-# with (trained ones are sharper, as printed below). Remember that K++ never reads at a fixed key: it reads at $y \sim
-# q(Y|X)$, equation 6.
+# noise of standard deviation 0.06 on the centre, about what the keys of the course's CPU recipes start their training
+# with. Remember that K++ never reads at a fixed key: it reads at $y \sim q(Y|X)$, equation 6.
 #
 # > **Predict:** in which of the two panels do more arrows point at the star, and why?
 #
@@ -457,13 +456,21 @@ plt.close(fig)
 fig
 
 # %%
-with torch.no_grad():
-    q_y = model.infer((written > 0.5).float()).q_y
-y = q_y.mean[..., 1:]
-on_window = (1 - model.config.window) * (1 - y.tanh().square()) * q_y.stddev[..., 1:]  # through the squash of section 8
-print(f"spread of the trained model's windows: {on_window.mean():.3f} half-widths of the memory")
+def spread(model):
+    """Mean standard deviation of the windows that a trained model reads, through the squash of section 8."""
+    with torch.no_grad():
+        q_y = model.infer((written > 0.5).float()).q_y
+    slope = (1 - model.config.window) * (1 - q_y.mean[..., 1:].tanh().square())
+    return (slope * q_y.stddev[..., 1:]).mean()
+
+
+print(f"spread of the windows after training: {spread(model):.3f} half-widths of the memory; "
+      f"in the course's default model {spread(kpp.load_pretrained('mnist-cpu')):.3f}")
 
 # %% [markdown]
+# Training moves the noise: this model ends with more of it, for its keys must also bear noisy images, and the default
+# model, whose images lie in cells of their own, with less.
+#
 # How wide is the valley? Let a ring of windows start at each distance from the target, and follow the gradient: at one
 # key, and at a noisy key (one fresh draw a step, as in training).
 
@@ -494,9 +501,12 @@ tour.record("arrive_from_0.2_with_noise", found[0.2, 0.06])
 tour.record("arrive_from_1.5_with_noise", found[1.5, 0.06])
 
 # %% [markdown]
-# At one key almost nobody arrives, even from within the target window: each is caught by the next tooth. A little noise
+# At one key half of the windows or more are lost, even from within the target: each is caught by the next tooth. A little noise
 # on the key averages the teeth away, and most of the bowl becomes usable. Where the bowl ends few arrive, and from
 # outside none do.
+#
+# (In the default model's memory, a grid of separate cells, the bowl is no wider than a cell. To see it, load `mnist-cpu`
+# at the top and run this section again.)
 #
 # Look at the rim of the map again: a key near the edge is pushed *out* of the memory. Reading nothing, zeros, is a
 # better guess at the target than reading something wrong. Once outside, its gradient is zero for good.
@@ -648,8 +658,9 @@ tour.record("placed_overlap_over_alone", clash[1:].min() / (clash[0] + 0.01))
 # %% [markdown]
 # Alone and on whole pixels, the block comes back exactly; the floor dims it by a fixed factor, which the next layer can
 # undo. Off the raster the two bilinear steps blur it a little. What really costs is a neighbour: two windows that share
-# memory share its content. That is why the model has to learn keys that spread its images out, and why it gets $K = 2$
-# of them per image: two chances to be alone.
+# memory share its content. That is why a model that computes its keys from the image has to learn to spread its images
+# out, and why it gets $K = 2$ keys per image: two chances to be alone. The course's default model gives each image of
+# an episode a cell of its own instead (notebook 03; ours).
 #
 # The package's `place_blocks` is two matrix products. To be sure that it *is* the inverse read, here is the definition
 # with `grid_sample`.

