@@ -1,4 +1,4 @@
-"""`kpp`: tour | train | evaluate | table, on the command line. Needs nothing beyond the package itself (argparse)."""
+"""`kpp`: tour | train | evaluate | study | table, on the command line, by argparse alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from .config import PRESETS, RECIPES, Config
 from .data import DataError, load_dataset
 from .diagnostics import SCORES
 from .evaluate import evaluate
+from .provenance import commit, data_card
 from .report import load_report, markdown, text
+from .studies import STUDIES, capacity, clean_up, perturbation
 from .train import fit
 
 DATASETS = ("mnist", "fashion_mnist", "omniglot")
@@ -30,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
     main = argparse.ArgumentParser(
         prog="kpp", description="Kanerva++: a VAE whose prior is read from a memory of the episode."
     )
-    commands = main.add_subparsers(dest="command", required=True, metavar="{tour,train,evaluate,table}")
+    commands = main.add_subparsers(dest="command", required=True, metavar="{tour,train,evaluate,study,table}")
     tour = commands.add_parser(
         "tour", help="run every notebook and hold its numbers against the expected bands", add_help=False
     )
@@ -40,6 +42,11 @@ def parser() -> argparse.ArgumentParser:
     )
     _evaluate_arguments(
         commands.add_parser("evaluate", help="score a trained model on the test split", epilog=DATA_HELP)
+    )
+    _study_arguments(
+        commands.add_parser(
+            "study", help="vary one thing, weights fixed: T, noise on the cue, distance of a key", epilog=DATA_HELP
+        )
     )
     table = commands.add_parser("table", help="reports of `kpp evaluate --json` as one Markdown table")
     table.add_argument("reports", nargs="+", metavar="FILE", help="JSON files")
@@ -116,6 +123,31 @@ def _evaluate_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("--json", action="store_true", help="print the whole report as JSON")
     p.add_argument("--device", default="cpu")
     p.set_defaults(run=run_evaluate)
+
+
+def _study_arguments(p: argparse.ArgumentParser) -> None:
+    p.add_argument("study", choices=STUDIES)
+    p.add_argument("--checkpoint", required=True, help="as for evaluate; a model with a memory")
+    p.add_argument("--dataset", choices=DATASETS, default="mnist")
+    p.add_argument("--baseline", metavar="CHECKPOINT", help="cleanup: a memory-free model to clean with beside it")
+    p.add_argument("--device", default="cpu")
+    p.set_defaults(run=run_study)
+
+
+def run_study(args: argparse.Namespace) -> None:
+    """`kpp study`: JSON, the rows with what they were measured on."""
+    model, card = load_model(args.checkpoint, args.device), load_card(args.checkpoint)
+    if model.config.write == "none":
+        raise ValueError(f"--checkpoint: got {args.checkpoint}, a model without a memory, expected one that has one")
+    bits = "none" if args.study == "cleanup" else "fixed"  # noise goes on grey pictures
+    data = load_dataset(args.dataset, bits, quiet=True)
+    if args.study == "cleanup":
+        baseline = args.baseline or card.get("baseline")
+        rows = clean_up(model, data.test, load_model(baseline, args.device) if baseline else None)
+    else:
+        rows = {"capacity": capacity, "perturbation": perturbation}[args.study](model, data.test)
+    about = {"study": args.study, "checkpoint": args.checkpoint, "data": data_card(data), "commit": commit()}
+    print(json.dumps(about | {"rows": rows}, indent=1))
 
 
 def run_train(args: argparse.Namespace) -> None:

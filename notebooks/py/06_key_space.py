@@ -492,7 +492,7 @@ print(f"largest change of a pixel over all 13 scales: {float((fixed - fixed[0]).
 tour.record("scale_effect_fixed", (fixed - fixed[0]).abs().max())
 
 # %% [markdown]
-# Nothing: `fixed` never looks at it. We keep it so that keys have the paper's three numbers. For the other
+# Nothing but rounding: `fixed` never looks at it. We keep it so that keys have the paper's three numbers. For the other
 # squashes we place the window on the image's own centre with `key_at`, and change its half-width only, in multiples of the one that
 # the block was written with. (For `tanh` we also take a negative $s$: equation 8 allows it, and a raw Gaussian key has it
 # half of the time.)
