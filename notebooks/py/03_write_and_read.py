@@ -263,7 +263,7 @@ tour.record("placed_pixels_changed", (difference["placed (ours, trained)"] > 0).
 #
 # **Picture:** the first key of every image over two colourful memories. At the centre of each window stands the digit
 # itself, with a red ellipse for the spread. Left, our memory: a grid, filled row by row in the order of $t$, whatever
-# the digit; the ellipses are smaller than the digits. Right, the contrast, with addresses computed from the image:
+# the digit; the ellipses are smaller than a digit's picture. Right, the contrast, with addresses computed from the image:
 # look-alikes stand near each other and on each other, with ellipses of many sizes.
 
 # %%
@@ -492,8 +492,8 @@ for share in (0.1, 0.2, 0.3, 0.4):
     tour.record(f"found_with_{share}_flipped", found)
 
 # %% [markdown]
-# Order and company of the cues change nothing: no neighbour is seen, and the memory is searched. Flipped bits do little
-# until most of the picture is gone for the eye. With the shift, every embedding changes. A model that also *reads* by position (the recipe `slots`, ours as well) cannot find a lone cue.
+# Order and company of the cues change nothing: no neighbour is seen, and the memory is searched. Flipped bits do little until
+# they are many. With the shift, every embedding changes. A model that also *reads* by position (the recipe `slots`, ours as well) cannot find a lone cue.
 #
 # ## 10 · Is the memory used?
 #
@@ -563,14 +563,14 @@ tour.record("write_bit_equal", same_bits)
 
 # %% [markdown]
 # The key *means*; ours depend on the place $t$ alone, the content recipe's on $X$. It would be tempting to write at the
-# sampled keys $y$ and to read at the same $y$: write and read would meet exactly, and KL$_Z$ would be smaller.
+# sampled keys $y$ and to read at the same $y$: write and read would meet exactly, and KL$_Z$ could be smaller.
 #
 # > **Predict:** which step of the derivation would break?
 #
 # Equation 2 needs $p(Y|M) = p(Y)$: the memory is given, the keys are drawn independently of it. If $M$ was written at
 # $y$, it *tells* where $y$ is, and the key's information would reach the prior of $z$ without being paid for in KL$_Y$.
-# The sum of the three terms would look better and bound nothing. So $q(Y)$ may look at $M$, as `look_up` does, but $M$
-# must not look at the drawn $y$. Here are both, on the same draws, for keys as trained and for wider ones:
+# The sum of the three terms could look better and would bound nothing. So $q(Y)$ may look at $M$, as `look_up` does,
+# but $M$ must not look at the drawn $y$. Here are both, on the same draws, for keys as trained and for wider ones:
 
 # %%
 q = model.infer(batch)
@@ -587,9 +587,9 @@ for width in (1, 2, 4):  # times the standard deviation that was trained
     tour.record(f"kl_z_leak_width_{width}", honest - leaky, "nats")
 
 # %% [markdown]
-# As trained, the keys are sharp, and both cost about the same. Wider keys are cheaper in KL$_Y$, and an honest read
-# then misses. A write that follows the sample finds its reader each time, and pays mostly for collisions with other
-# images. This model never trained with the leak; one that did could buy wide keys with it.
+# As trained, the keys are sharp, and there is little to leak: the two differ by about a nat, in either direction. Wider
+# keys are cheaper in KL$_Y$. An honest read then misses its cell and pays for it in KL$_Z$; a write that follows the
+# sample pays far less. This model never trained with the leak; one that did could buy wide keys with it.
 
 # %% [markdown]
 # ## Exercises
