@@ -583,7 +583,7 @@ for width in (1, 2, 4):  # times the standard deviation that was trained
         honest += kl_divergence(q.q_z, model.prior(fixed, y_n)).mean() / 4
         leaky += kl_divergence(q.q_z, model.prior(model.writer(q.e, model.window(y_n)), y_n)).mean() / 4
     price = kl_divergence(q_wide, p_y).mean()
-    print(f"width x {width}: KL_Y {price:5.2f}; KL_Z written at the means {honest:6.2f}, at the sample {leaky:6.2f} nats")
+    print(f"width x {width}: KL_Y {price:5.2f}; KL_Z written at the means {honest:.2f}, at the sample {leaky:.2f} nats")
     tour.record(f"kl_z_leak_width_{width}", honest - leaky, "nats")
 
 # %% [markdown]
