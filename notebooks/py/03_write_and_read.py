@@ -587,7 +587,7 @@ for width in (1, 2, 4):  # times the standard deviation that was trained
     tour.record(f"kl_z_leak_width_{width}", honest - leaky, "nats")
 
 # %% [markdown]
-# As trained, the keys are sharp, and there is little to leak: the two differ by about a nat, in either direction. Wider
+# As trained, the keys are sharp, and there is little to leak: the two differ by a few nats, in either direction. Wider
 # keys are cheaper in KL$_Y$. An honest read then misses its cell and pays for it in KL$_Z$; a write that follows the
 # sample pays far less. This model never trained with the leak; one that did could buy wide keys with it.
 
