@@ -19,7 +19,7 @@ from kpp_lib import widgets
 def scene():
     model, x = tiny(), episodes(1)
     with torch.no_grad():
-        return model, model.write(x), model.infer(x).q_y.mean[0]
+        return model, model.write(x), model.encode(x).place[0]  # where the images lie
 
 
 def line(a):
