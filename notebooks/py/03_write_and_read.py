@@ -315,6 +315,8 @@ cue = (x[0, t] - (torch.rand(x[0, t].shape, generator=kpp.seeded(seed, 6)) < fli
 ink = pictures * (1 - flip) + (1 - pictures) * flip  # chance of ink in a noisy copy
 match = (cue * ink.log() + (1 - cue) * (1 - ink).log()).sum((1, 2, 3))  # [T], ln p(cue | slot), nats
 assert torch.equal(slots.mean[match.argmax()], model.look_up(cue[None, None], memory).mean[0, 0])
+
+# %%
 fig, axes = plots.panels(3, 3.2, 3.0)
 plots.show_picture(axes[0], cue, f"the cue: image {t}, noisy")
 axes[1].imshow(plots.sheet(pictures, 6), cmap="gray_r")
@@ -351,6 +353,8 @@ def cover(windows):
     return down[:, :, None] * across[:, None]
 
 
+
+# %%
 box = model.window(place)[0].flatten(0, 1)  # [T*K, 3]
 count = cover(box).sum(0)  # [S, S]
 fig, axes = plots.panels(2, 4.2, 4.2)
@@ -513,6 +517,8 @@ bounds = {name: m.bound(batch, generator=kpp.seeded(seed, 3)).mean() for name, m
 scores = {name: {s: SCORES[s](m, batch, kpp.seeded(seed, 3)).nanmean() for s in names} for name, m in models.items()}
 for name, value in bounds.items():
     print(f"{name:9} {value}")
+
+# %%
 print(f"\n{'nats per image, lower is better':34} {'looked up':>9} {'content':>9}")
 print(f"{'its own memory':34} " + " ".join(f"{b.total:9.1f}" for b in bounds.values()))
 for s, text in names.items():

@@ -249,6 +249,8 @@ for kind, name in zip(strengths, ("salt_and_pepper", "speckle", "poisson"), stri
     tour.record(f"bit_error.{name}.last", e[-1], "%")
     tour.record(f"control_minus_own.{name}.step_1", c[1] - e[1], "%")
     tour.record(f"retrieval.{name}.step_1", retrieval(cleaned[kind][:2])[1], "%")
+
+# %%
 e, c = errors["content", "salt & pepper"], controls["content", "salt & pepper"]
 tour.record("content.bit_error.salt_and_pepper.step_1", e[1], "%")
 tour.record("content.control_minus_own.salt_and_pepper.step_1", c[1] - e[1], "%")
@@ -359,6 +361,8 @@ for name, m, written in (("look-up", model, memory), ("content", content, conten
         back = [m.iterate(p, written, steps=1)[1] for p in moved]
         change["look-up, then one step"] = [100 * (p - home).abs().mean().item() for p in back]
         far = 100 * (m.generate(written, n=length, generator=kpp.seeded(seed, 4)) - home).abs().mean().item()
+
+# %%
 tour.record("change.key_std_0", change["look-up"][0], "%")
 tour.record("change.key_std_0.1", change["look-up"][2], "%")
 tour.record("change.key_std_0.1.then_one_step", change["look-up, then one step"][2], "%")

@@ -225,6 +225,8 @@ third = 1 - first - second
 order = (mixed - swapped).abs().sum() / (mixed - mixed.flip(0)).abs().sum()
 print(f"{len(a)} mixed pairs: nearest to key 1's image {first:.2f}, to key 2's {second:.2f}, to a third {third:.2f}")
 print(f"swapping the two keys changes the picture by {order:.2f} of the distance between two mixed pictures")
+
+# %%
 drawn = torch.randn(4000, c.reads, 3, generator=kpp.seeded(seed, 1))
 cell = torch.cdist(model.window(drawn)[..., 1:].flatten(0, 1), centres.mean(1)).argmin(-1).view(-1, c.reads)
 print(f"random draws from p(Y) whose keys agree on the nearest cell: {(cell[:, 0] == cell[:, 1]).float().mean():.3f}")
