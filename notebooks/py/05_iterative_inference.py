@@ -308,7 +308,7 @@ def to_nearest(stored):
     """Bit distance to the nearest of `stored` [B, T, 1, 28, 28], % of the pixels, per step."""
     return [100 * torch.cdist(p, stored.flatten(2)).square().amin(-1).mean().item() / 784 for p in wander]
 
-
+# %%
 to_own, to_others = to_nearest(clean), to_nearest(clean.roll(1, dims=0))
 for s in (0, 1, steps):
     print(f"step {s:2d}: {to_own[s]:.2f} % of the bits from a stored image,", end=" ")
