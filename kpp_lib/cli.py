@@ -15,7 +15,7 @@ from .diagnostics import SCORES
 from .evaluate import evaluate
 from .provenance import commit, data_card
 from .report import load_report, markdown, text
-from .studies import STUDIES, capacity, clean_up, perturbation
+from .studies import STUDIES
 from .train import fit
 
 DATASETS = ("mnist", "fashion_mnist", "omniglot")
@@ -143,9 +143,9 @@ def run_study(args: argparse.Namespace) -> None:
     data = load_dataset(args.dataset, bits, quiet=True)
     if args.study == "cleanup":
         baseline = args.baseline or card.get("baseline")
-        rows = clean_up(model, data.test, load_model(baseline, args.device) if baseline else None)
+        rows = STUDIES["cleanup"](model, data.test, load_model(baseline, args.device) if baseline else None)
     else:
-        rows = {"capacity": capacity, "perturbation": perturbation}[args.study](model, data.test)
+        rows = STUDIES[args.study](model, data.test)
     about = {"study": args.study, "checkpoint": args.checkpoint, "data": data_card(data), "commit": commit()}
     print(json.dumps(about | {"rows": rows}, indent=1))
 

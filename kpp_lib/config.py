@@ -1,8 +1,8 @@
 """Config: every choice that the model and its training make, in one frozen dataclass, with presets and recipes.
 
 A *preset* sets the size (tiny | cpu | paper), a *recipe* sets how the memory is written and addressed (paper |
-associative | slots). `Config.preset("cpu", recipe="associative", steps=500)` combines both and takes overrides.
-Where the paper is silent or contradicts itself, the comment of the field says what we chose.
+associative | content | slots | vae). `Config.preset("cpu", recipe="associative", steps=500)` combines both and takes
+overrides. Where the paper is silent or contradicts itself, the comment of the field says what we chose.
 """
 
 from __future__ import annotations
@@ -243,7 +243,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 # Ours: every image writes its blocks into a cell of its own. Keys start sharp (a standard deviation of a pixel of M)
-# and cannot blur while the memory is still worthless: in a free range they do so at once, for good
+# and stay within reach of a block: as wide as p(Y), they never learn to point, and the memory is not read
 _PLACED = dict(
     write="placed",
     squash="fixed",

@@ -22,6 +22,7 @@ from .episodes import Batch, Episodes, seeded
 from .provenance import commit, data_card, hardware
 
 TERMS = ("total", "recon", "kl_z", "kl_y")
+PARTIAL = ("leave_one_out",)  # scores of some of the images
 NUMBERS = {name: i for i, name in enumerate(SCORES)}  # a score's noise does not depend on which others are asked for
 NOTES = {
     "memory_gain": "total of the memory-free baseline of the same budget, minus total",
@@ -58,14 +59,10 @@ def evaluate(
     which takes minutes for 10,000 images. limit: score a fixed random `limit` of the images only, and say so. baseline:
     a memory-free model; its total minus ours is `memory_gain`. Report: `scores` = {name: {"mean", "std"}} in nats per
     image (retrieval: a fraction), `T`, `orders`, `images`, and what was scored on what. Raises ValueError for an
-    unknown score or fewer than two episodes.
+    unknown score, fewer than two episodes, or a baseline that has a memory.
     """
     split = images.test if isinstance(images, ImageSet) else images
-    scores = tuple(scores_of(model)) if scores is None else scores
-    unknown = sorted(set(scores) - set(scores_of(model)))
-    if unknown:
-        kind = "" if model.config.write != "none" else " for a model without a memory"
-        raise ValueError(f"scores: got {', '.join(unknown)}{kind}, expected some of {', '.join(scores_of(model))}")
+    scores = _check_scores(model, scores, baseline)
     if not isinstance(orders, int) or orders < 1:
         raise ValueError(f"orders: got {orders!r}, expected a whole number of at least 1")
     length = model.config.length if length is None else length
@@ -80,13 +77,7 @@ def evaluate(
         baseline.eval()
     rows = [_one_order(model, split, length, episodes, order, scores, quiet, baseline) for order in range(orders)]
     model.train(was_training)
-    report = {
-        name: {
-            "mean": statistics.fmean(r[name] for r in rows),
-            "std": statistics.stdev([r[name] for r in rows]) if orders > 1 else None,
-        }
-        for name in rows[0]
-    }
+    report = {name: _over_orders([row[name] for row in rows]) for name in rows[0]}
     return {
         "scores": report,
         "T": length,
@@ -102,6 +93,22 @@ def evaluate(
         "seconds": round(time.monotonic() - began, 1),
         "notes": {k: v for k, v in NOTES.items() if k in report},
     }
+
+
+def _check_scores(model: Model, scores: tuple[str, ...] | None, baseline: Model | None) -> tuple[str, ...]:
+    known = scores_of(model)
+    scores = tuple(known) if scores is None else scores
+    unknown = sorted(set(scores) - set(known))
+    if unknown:
+        kind = "" if model.config.write != "none" else " for a model without a memory"
+        raise ValueError(f"scores: got {', '.join(unknown)}{kind}, expected some of {', '.join(known)}")
+    if baseline is not None and baseline.config.write != "none":
+        raise ValueError(f"baseline: got a model with write={baseline.config.write!r}, expected one without a memory")
+    return scores
+
+
+def _over_orders(values: list[float]) -> dict[str, float | None]:
+    return {"mean": statistics.fmean(values), "std": statistics.stdev(values) if len(values) > 1 else None}
 
 
 def _part(split: Images, count: int) -> Images:
@@ -131,7 +138,9 @@ def _one_order(
         if baseline is not None:
             values["memory_gain"] = baseline.bound(x, generator=seeded(order, i)).total - bound.total
         parts.append({name: v[keep].double().cpu() for name, v in values.items()})
-    return {name: float(torch.cat([p[name] for p in parts]).nanmean()) for name in parts[0]}
+    values = {name: torch.cat([p[name] for p in parts]) for name in parts[0]}
+    # only there is a NaN an image that was not scored; anywhere else it has to show
+    return {name: float(v.nanmean() if name in PARTIAL else v.mean()) for name, v in values.items()}
 
 
 def _whole_pairs(batches) -> list[Batch]:

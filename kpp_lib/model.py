@@ -81,7 +81,7 @@ class KanervaPlusPlus(nn.Module):
             self._check_memory(memory, x.shape[0])
         return self.find(x, posterior, memory)
 
-    def find(self, x: Tensor, posterior: Posterior, memory: Tensor) -> Posterior:
+    def find(self, x: Tensor, posterior: Posterior, memory: Tensor | None) -> Posterior:
         """`posterior` with the keys that find x in the memory, where keys are looked up; else as it is."""
         return posterior._replace(q_y=self.look_up(x, memory)) if self.config.keys == "lookup" else posterior
 

@@ -110,4 +110,4 @@ def _episodes(images: Images, model: KanervaPlusPlus, episodes: int) -> Tensor:
     return batch.x.to(next(model.parameters()).device)
 
 
-STUDIES = ("capacity", "cleanup", "perturbation")
+STUDIES = {"capacity": capacity, "cleanup": clean_up, "perturbation": perturbation}

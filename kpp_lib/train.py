@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -94,6 +94,7 @@ class RunState:
     step: int = 0
     seconds: float = 0.0
     best: float = math.inf
+    code: str = field(default_factory=lambda: commit())  # that the process began with; the checkout may move on
 
 
 def _save(
@@ -118,7 +119,7 @@ def _save(
         "valid": {k: round(float(getattr(valid, k)), 3) for k in ("total", "recon", "kl_z", "kl_y")},
         "data": data_card(data),
         "hardware": hardware(next(model.parameters()).device, world),
-        "commit": commit(),
+        "commit": state.code,
     }
     if improved or final and not math.isfinite(state.best):
         ckpt.save_model(model, out / "best", card)

@@ -133,6 +133,16 @@ def test_mean_decoding_takes_no_noise():
         torch.testing.assert_close(a, model.bound(x, generator=kpp.seeded(0)).total, rtol=1e-2, atol=1.0)
 
 
+def test_a_score_that_is_not_a_number_shows(monkeypatch):
+    def broken(model, x, generator):
+        return torch.where(torch.arange(4) == 1, float("nan"), torch.ones(x.shape[:2]))
+
+    for name, hidden in (("memory_swap", False), ("leave_one_out", True)):
+        monkeypatch.setitem(diagnostics.SCORES, name, broken)
+        mean = kpp.evaluate(tiny(), bars(22), length=4, orders=1, scores=(name,))["scores"][name]["mean"]
+        assert (mean == 1) is hidden
+
+
 def test_importance_weighting_tightens():
     model, x = tiny(), episodes(4)
     with torch.no_grad():
@@ -182,5 +192,7 @@ def test_memory_gain_is_the_baselines_total_minus_ours():
     assert a["memory_gain"]["mean"] == pytest.approx(b["total"]["mean"] - a["total"]["mean"], abs=1e-4)
     assert set(b) == {"total", "recon", "kl_z", "kl_y", "mean_decoding", "iw"}
     assert b["iw"]["mean"] < b["total"]["mean"]
+    with pytest.raises(ValueError, match="baseline: got a model with write='placed', expected one without a memory"):
+        kpp.evaluate(tiny(), bars(22), length=4, baseline=tiny())
     with pytest.raises(ValueError, match="scores: got memory_swap for a model without a memory"):
         kpp.evaluate(vae, bars(22), length=4, scores=("memory_swap",))

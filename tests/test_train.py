@@ -139,3 +139,11 @@ torch.save([p.double().sum() for p in model.parameters()], {str(tmp_path)!r} + "
     assert sums[0] == sums[1]
     rows = read_log(tmp_path / "ddp" / "log.csv")
     assert [int(r["step"]) for r in rows if r["split"] == "train"] == [1, 2, 3, 4]
+
+
+def test_the_card_names_the_commit_that_the_process_began_with(tmp_path, monkeypatch):
+    """A long run outlives commits: what trains is the code that was there at its start."""
+    commits = iter(["began with", "moved on", "further on"])
+    monkeypatch.setattr(train, "commit", lambda: next(commits))
+    run(tmp_path, eval_every=6)
+    assert {kpp.load_card(tmp_path / part)["commit"] for part in ("best", "last")} == {"began with"}

@@ -12,6 +12,7 @@ import json
 import shlex
 from pathlib import Path
 
+from kpp_lib import Config
 from kpp_lib.checkpoint import CARD, PRETRAINED, load_card, load_model, save_model
 
 NOT_FOR = (
@@ -28,6 +29,9 @@ def command(card: dict) -> str:
     """The line that trains this model again."""
     config, data = card["config"], card["data"]
     options = ["--preset", config["preset_name"], "--recipe", config["recipe_name"], "--dataset", data["name"]]
+    usual = Config.preset(config["preset_name"], config["recipe_name"]).to_dict()
+    changed = [f"{name}={json.dumps(value)}" for name, value in config.items() if value != usual[name]]
+    options += ["--set", *changed] if changed else []
     return shlex.join(["kpp", "train", *options, "--out", f"runs/{data['name']}-{config['recipe_name']}"])
 
 
@@ -37,6 +41,7 @@ def main() -> None:
     parser.add_argument("name")
     parser.add_argument("--about")
     parser.add_argument("--baseline")
+    parser.add_argument("--note", help="what a reader of the numbers or the command has to know")
     parser.add_argument("--report", type=Path)
     args = parser.parse_args()
     card = load_card(args.source)
@@ -49,7 +54,13 @@ def main() -> None:
         (PRETRAINED / args.name / CARD).write_text(json.dumps(card, indent=1) + "\n")
         return
     kept = {k: card[k] for k in ("step", "valid", "data", "hardware", "commit")}
-    about = {"name": args.name, "about": args.about, "command": command(card), "baseline": args.baseline}
+    about = {
+        "name": args.name,
+        "about": args.about,
+        "command": command(card),
+        "baseline": args.baseline,
+        "note": args.note,
+    }
     words = {"results": f"results/{args.name}.json", "licence": LICENCE[card["data"]["name"]], "not_for": NOT_FOR}
     save_model(load_model(args.source), PRETRAINED / args.name, kept | about | words, half=True)
     size = sum(f.stat().st_size for f in (PRETRAINED / args.name).iterdir()) / 2**20

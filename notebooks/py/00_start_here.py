@@ -224,13 +224,14 @@ for name, label, colour in zip(names, labels, colours, strict=True):
 ax.barh("another memory", score["memory_swap"], color="0.6", label="total, swapped")
 ax.axvline(math.log(length), color="black", label="ln T, the floor")
 ax.invert_yaxis()
-ax.set(title="One score and its control", xlabel="nats / image")
+ax.text(2.4 * start, 1, f"{score['memory_swap']:.0f}, out of the frame", ha="right", va="center")
+ax.set(title="One score and its control", xlabel="nats / image", xlim=(0, 2.5 * start))
 fig.legend(fontsize=8, loc="outside right upper")
 plt.show()
 
 # %% [markdown]
-# *Picture:* two horizontal bars. The upper one is the total with the episode's own memory, made of reconstruction, KL_Z and KL_Y; the lower one is the total with another episode's memory.
-# A black line near the left edge marks ln T.
+# *Picture:* two horizontal bars. The upper one is the total with the episode's own memory, made of reconstruction, KL_Z and KL_Y; the lower one, the total with another episode's memory,
+# is cut off at the frame, with its length written in it. A black line near the left edge marks ln T.
 #
 # The swapped bar grows with the sharpness of the prior: a confident wrong memory is punished hard. Use it to see *that* the memory is read, not how much it is worth. Notebook 03
 # adds a second control, the memory without the image, and a model that reads its memory and yet hardly needs the right one.

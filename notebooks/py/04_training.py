@@ -153,8 +153,8 @@ assert same_weights(by_hand, fitted)
 # they are of use. A latent that must be paid for from the first step says little, and then there is little to write down. So both are free at first, and the price is
 # phased in. At the end both weights are 1, always: otherwise the sum would be no bound.
 #
-# A second guard, ours too: the spread of a key is kept in a range (`key_log_var_range`), sharp enough to hit a block. In a free range we saw the keys of this very
-# recipe blur to the prior within a few hundred steps, and the memory with them.
+# A second guard, ours too: keys start sharp, at about a pixel of the memory (`key_log_var`), and their spread is kept in a range (`key_log_var_range`). A key as wide as $p(Y)$ reads anywhere,
+# so nothing that it reads is worth writing, and it never learns to point: exercise 1.
 #
 # > **Predict:** which of the two recipes below starts with free keys?
 #
@@ -365,14 +365,14 @@ assert same_weights(whole, parts)
 #
 # ## Exercises
 #
-# 1. Set `key_log_var_range=(-7.0, 2.0)` and `kl_y_warmup=0.0` for the associative recipe and train again. What do the diagnostics say?
+# 1. Start the keys of the associative recipe as wide as $p(Y)$, free to sharpen: `key_log_var=0.0, key_log_var_range=(-7.0, 2.0)`. Train again. What do the diagnostics say?
 # 2. `best` is chosen on the validation split, and only after both KL weights have reached 1. What would go wrong if earlier steps counted?
 # 3. Take the recipe `paper` with `kl_y_warmup=0.35`. The keys are in use at the end of the warm-up. Does the memory follow?
 #
 # <details><summary>Solutions</summary>
 #
-# 1. The keys blur to the prior, KL$_Y$ falls to nearly zero, and the swap gap with it: a random-access memory collapses as readily as the paper's, when its keys have to be
-#    paid for before there is anything to read.
+# 1. The keys stay wide, KL$_Y$ is hardly more than the price of where the cells lie, and the swap gap is nil: with the same placed write and the same search the memory is an ornament again.
+#    Reading has to be worth something from the first steps on.
 # 2. While keys are free, the total with weights below 1 is low because something is not paid for. It is not the
 #    number that is reported at the end.
 # 3. Usually not: the keys become a code of the content, or collapse once they cost something, and a swapped memory is as good as one's own.
