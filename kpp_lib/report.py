@@ -60,7 +60,7 @@ def text(report: dict[str, Any]) -> str:
     lines = [f"{origin(report)}; nats/image, mean ± std over orders"]
     for name in report["scores"]:
         note = f"   {report['notes'][name]}" if name in report["notes"] else ""
-        lines.append(f"  {name:15s} {number(report, name):>18s}{note}")
+        lines.append(f"  {name:18s} {number(report, name):>18s}{note}")
     return "\n".join(lines)
 
 

@@ -131,6 +131,7 @@ plt.show()
 #
 # > **Predict:** whose answers differ more between its own and another memory: those of the memory that looks up, or those of the one that computes its keys?
 
+
 # %%
 def bit_error(pictures):
     """Share of wrong bits, in %, per step: [steps + 1, B, T, 1, 28, 28] -> list."""
@@ -154,6 +155,7 @@ for keys, m, written in (("look-up", model, memory), ("content", content, conten
 # So it pays to ask when the noise is larger than the reading error. And at the other end, when does the look-up fail?
 #
 # > **Predict:** one read, ever stronger noise. Does the error of the answer grow in step with the error of the cue? Which noise is the worst for a look-up?
+
 
 # %%
 def retrieval(pictures, order=order):
@@ -307,6 +309,7 @@ wander = (model.iterate(wild, memory, steps) > 0.5).float().flatten(3)  # [steps
 def to_nearest(stored):
     """Bit distance to the nearest of `stored` [B, T, 1, 28, 28], % of the pixels, per step."""
     return [100 * torch.cdist(p, stored.flatten(2)).square().amin(-1).mean().item() / 784 for p in wander]
+
 
 # %%
 to_own, to_others = to_nearest(clean), to_nearest(clean.roll(1, dims=0))
