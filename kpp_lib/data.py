@@ -25,6 +25,7 @@ __all__ = ["BINARIZE", "DATASETS", "DataError", "ImageSet", "Images", "load_data
 DATASETS = ("mnist", "fashion_mnist", "omniglot")
 BINARIZE = ("fixed", "dynamic", "threshold", "none")
 SPLITS = ("train", "valid", "test")
+HALF = 127  # grey above it is ink, where bits are a threshold and not a draw
 VALID = 10_000  # the last images of the training file of MNIST and Fashion-MNIST
 
 
@@ -32,7 +33,8 @@ VALID = 10_000  # the last images of the training file of MNIST and Fashion-MNIS
 class Images:
     """One split: ``pixels`` uint8 [N, C, H, W], 0/1 where ``binary``, else grey 0..255; ``labels`` int64 [N] or None.
 
-    ``redraw``: dynamic binarization, a fresh Bernoulli draw with p = grey / 255 at every access (Burda et al., 2016).
+    ``redraw``: fresh bits at every access: a Bernoulli draw with p = grey / 255 (Burda et al., 2016), or, with
+    ``drawings`` (Omniglot's, see `sources.moved`), the drawing moved a little, averaged and cut at one half.
     Raises ValueError where the fields contradict each other.
     """
 
@@ -40,6 +42,7 @@ class Images:
     labels: torch.Tensor | None
     binary: bool
     redraw: bool = False
+    drawings: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != torch.uint8 or self.pixels.dim() != 4:
@@ -68,6 +71,8 @@ class Images:
             raise ValueError(
                 "generator: got None, expected a torch.Generator, since this split is redrawn at every access"
             )
+        if self.redraw and self.drawings is not None:
+            return (sources.moved(self.drawings[index], generator) > HALF).float()
         chosen = self.pixels[index]  # [n, C, H, W]
         if self.redraw:
             return _bernoulli(chosen, generator).float()
@@ -130,9 +135,9 @@ def load_dataset(
       and with labels that are guesses (the grey digit each most likely came from), for pictures only. Else one
       Bernoulli draw from grey, seeded with ``seed``, and ``bits`` says so. For Omniglot: ink where the average is at
       least one half.
-    - "dynamic": train is redrawn from grey at every access; valid and test are those of "fixed", so that numbers
-      compare. Beside the released bits, train are all grey training images but those which the validation bits came
-      from.
+    - "dynamic": train is redrawn at every access, from grey, or for Omniglot from the drawing, moved a little; valid
+      and test are those of "fixed", so that numbers compare. Beside the released bits, train are all grey training
+      images but those which the validation bits came from.
     - "threshold": 1 where grey > 127. "none": grey in [0, 1].
 
     ``folder``: root of raw files, else the environment variable KPP_DATA; a folder that lacks the set is an error, not
@@ -256,7 +261,7 @@ def _binarized(raw: _Raw, binarize: str, seed: int) -> tuple[dict[str, Images], 
     splits = _images(fixed, binary=True)
     if binarize == "dynamic":
         train = grey["train"] if raw.behind_valid is None else _without(raw.train, raw.behind_valid)
-        splits["train"] = Images(train.pixels, train.labels, binary=False, redraw=True)
+        splits["train"] = Images(train.pixels, train.labels, binary=False, redraw=True, drawings=train.drawings)
         bits += "; train redrawn"
     return splits, bits
 
@@ -284,7 +289,8 @@ def _split(raw: _Raw, seed: int) -> dict[str, Labelled]:
 
 
 def _take(images: Labelled, which: slice | torch.Tensor) -> Labelled:
-    return Labelled(images.pixels[which], images.labels[which])
+    drawings = None if images.drawings is None else images.drawings[which]
+    return Labelled(images.pixels[which], images.labels[which], drawings)
 
 
 def _without(images: Labelled, positions: torch.Tensor) -> Labelled:
@@ -294,7 +300,7 @@ def _without(images: Labelled, positions: torch.Tensor) -> Labelled:
 
 
 def _threshold(images: Labelled) -> Labelled:
-    return Labelled((images.pixels > 127).to(torch.uint8), images.labels)
+    return Labelled((images.pixels > HALF).to(torch.uint8), images.labels)
 
 
 def _drawn(grey: dict[str, Labelled], seed: int) -> dict[str, Labelled]:

@@ -132,6 +132,22 @@ def test_omniglot_splits_by_character_and_thresholds_ink(drawings, tmp_path):
     assert torch.equal(fixed.test.pixels, (grey.test.pixels > 127).to(torch.uint8))
     dynamic = load_dataset("omniglot", "dynamic", folder=tmp_path, quiet=True)
     assert dynamic.train.redraw and torch.equal(dynamic.valid.pixels, fixed.valid.pixels)
+    first, again = (dynamic.train.draw(range(36), torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    assert set(first.unique().tolist()) == {0, 1} and not torch.equal(first, again)
+
+
+def test_moved_drawings_stay_near_and_keep_their_ink():
+    ink = np.zeros((64, 105, 105), np.uint8)
+    ink[:, 30:75, 45:60] = 1  # a bar, 45 x 15 pixels
+    packed = torch.from_numpy(np.packbits(ink.reshape(64, -1), axis=1))
+    still = sources._average(sources._unpacked_ink(packed)).float() / 255
+    grey = sources.moved(packed, torch.Generator().manual_seed(0)).float() / 255
+    assert grey.std(dim=0).max() > 0.2  # all 64 moved differently
+    assert abs(grey.sum(dim=(1, 2, 3)).mean() / still[0].sum() - 1) < 0.03  # neither thinned nor thickened
+    for axis in (2, 3):  # the centre moves by up to 6/3.75 pixels and what the turn adds, and on average not at all
+        profile = grey.sum(dim=(1, axis))  # [n, 28]
+        centre = (profile * (torch.arange(28) + 0.5)).sum(-1) / profile.sum(-1)
+        assert abs(centre.mean() - 14) < 0.5 and 1 < (centre - 14).abs().max() < 3
 
 
 def test_omniglot_zips_and_npz_agree(drawings, tmp_path):
