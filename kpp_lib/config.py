@@ -274,8 +274,9 @@ RECIPES: dict[str, dict[str, Any]] = {
         kl_y_warmup=0.35,
         cue_noise=0.15,
     ),
-    # the address is the position in the episode: a random-access memory, the contrast
-    "slots": _PLACED | dict(keys="slots", shift="all"),
+    # the address is the position in the episode: a random-access memory, the contrast. It trains as the associative
+    # one does, step for step, and is read otherwise
+    "slots": _PLACED | dict(keys="slots", shift="none"),
     # no memory at all: the baseline that shows what one is worth
     "vae": dict(write="none", shift="none", spectral_norm=False, kl_z_warmup=0.25),
 }

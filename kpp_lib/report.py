@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-COLUMNS = {
+LABELS = {
     "total": "total",
     "recon": "recon",
     "kl_z": "KL_Z",
@@ -19,10 +19,10 @@ COLUMNS = {
     "shuffled_cues": "shuffled cues",
     "single_cues": "single cues",
     "retrieval_top1": "retrieval",
-    "retrieval_shuffled": "shuffled",
-    "retrieval_single": "single",
-    "retrieval_noisy": "noisy",
-    "iw": "iw, S = 50",
+    "retrieval_shuffled": "retrieval, shuffled",
+    "retrieval_single": "retrieval, single",
+    "retrieval_noisy": "retrieval, noisy",
+    "iw": "importance-weighted, S = 50",
     "mean_decoding": "at the means (no bound)",
 }
 
@@ -65,9 +65,17 @@ def text(report: dict[str, Any]) -> str:
 
 
 def markdown(reports: Sequence[dict[str, Any]]) -> str:
-    """One row per report, nats per image, and under the table what each row was scored on."""
-    shown = [name for name in COLUMNS if any(name in r["scores"] for r in reports)]
-    lines = ["| model | " + " | ".join(COLUMNS[n] for n in shown) + " |", "|---|" + "---:|" * len(shown)]
-    lines += [f"| {r['checkpoint']} | " + " | ".join(number(r, n) for n in shown) + " |" for r in reports]
+    """A table for each data set, a column per report, nats per image, and under it what each was scored on."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for report in reports:
+        groups.setdefault(report["data"]["name"] if report["data"] else "unnamed images", []).append(report)
+    return "\n\n".join(_table(name, group) for name, group in groups.items())
+
+
+def _table(name: str, reports: Sequence[dict[str, Any]]) -> str:
+    lines = [f"| {name} | " + " | ".join(r["checkpoint"] for r in reports) + " |", "|---|" + "---:|" * len(reports)]
+    for score, label in LABELS.items():
+        if any(score in r["scores"] for r in reports):
+            lines.append(f"| {label} | " + " | ".join(number(r, score) for r in reports) + " |")
     origins = [f"- {r['checkpoint']}: recipe {r['recipe']}, preset {r['preset']}; {origin(r)}" for r in reports]
     return "\n".join([*lines, "", *origins])

@@ -24,7 +24,10 @@ def test_text_and_table_show_every_score_with_its_unit(report):
     assert number(report, "total") == "101.23 ± 0.06" and number(report, "retrieval_top1") == "50.0 ± 25.0 %"
     for shown in (text(report), markdown([report])):
         assert "101.23 ± 0.06" in shown and "50.0 ± 25.0 %" in shown and "T = 4, 22 images, 2 orders" in shown
-    assert markdown([report]).splitlines()[0].count("|") == markdown([report]).splitlines()[2].count("|")
+    other = report | {"data": {"name": "b", "bits": "seeded", "source": "folder"}, "checkpoint": "yours"}
+    tables = markdown([report, other, report]).split("| b |")
+    assert "| bars | mine | mine |" in tables[0] and tables[1].startswith(" yours |")
+    assert {line.count("|") for line in tables[0].splitlines() if line.startswith("|")} == {4}
 
 
 def test_a_part_is_called_a_part():

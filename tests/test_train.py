@@ -33,6 +33,13 @@ def test_it_learns(tmp_path, recipe):
     assert totals[-1] < 0.6 * totals[0]
 
 
+def test_slots_and_looked_up_memories_are_the_same_after_training(tmp_path):
+    """Why mnist-cpu and mnist-slots-cpu come from one run: the recipes differ in reading only."""
+    models = [run(tmp_path / r, kpp.Config.preset("tiny", r, steps=12, episodes=2)) for r in ("associative", "slots")]
+    for a, b in zip(*(m.state_dict().values() for m in models), strict=True):
+        assert torch.equal(a, b)
+
+
 def test_a_stopped_run_goes_on_as_if_never_stopped(tmp_path, monkeypatch):
     whole = run(tmp_path / "whole")
     check, seen = train._check_finite, []

@@ -1,10 +1,11 @@
 """Put a trained model into the package: fp16 weights and a model card.
 
-python tools/ship.py RUN NAME --about "one sentence" [--baseline NAME]
+python tools/ship.py RUN NAME --about "one sentence" [--baseline NAME] [--recipe slots]
 python tools/ship.py NAME NAME --report results/NAME.json
 
 The first takes a `kpp train` folder to kpp_lib/weights/NAME, the second adds its scores to the card: those of
-`kpp evaluate --checkpoint NAME --json`, run on the committed weights.
+`kpp evaluate --checkpoint NAME --json`, run on the committed weights. A model of recipe associative and one of recipe
+slots are the same after training (tests/test_train.py), so --recipe slots ships the first as the second.
 """
 
 import argparse
@@ -41,6 +42,7 @@ def main() -> None:
     parser.add_argument("name")
     parser.add_argument("--about")
     parser.add_argument("--baseline")
+    parser.add_argument("--recipe", choices=["slots"])
     parser.add_argument("--note", help="what a reader of the numbers or the command has to know")
     parser.add_argument("--report", type=Path)
     args = parser.parse_args()
@@ -53,6 +55,10 @@ def main() -> None:
         }
         (PRETRAINED / args.name / CARD).write_text(json.dumps(card, indent=1) + "\n")
         return
+    model = load_model(args.source)
+    if args.recipe:
+        model.config = model.config.replace(keys="slots", recipe_name=args.recipe)
+        card["config"] = model.config.to_dict()
     kept = {k: card[k] for k in ("step", "valid", "data", "hardware", "commit")}
     about = {
         "name": args.name,
@@ -62,7 +68,7 @@ def main() -> None:
         "note": args.note,
     }
     words = {"results": f"results/{args.name}.json", "licence": LICENCE[card["data"]["name"]], "not_for": NOT_FOR}
-    save_model(load_model(args.source), PRETRAINED / args.name, kept | about | words, half=True)
+    save_model(model, PRETRAINED / args.name, kept | about | words, half=True)
     size = sum(f.stat().st_size for f in (PRETRAINED / args.name).iterdir()) / 2**20
     print(f"kpp_lib/weights/{args.name}: {size:.1f} MiB")
 
