@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from .baselines import VAE
 from .checkpoint import Model
 from .data import Images, ImageSet
 from .diagnostics import SCORES, scores_of
@@ -39,6 +40,7 @@ NOTES = {
     "retrieval_single": "each cue alone",
     "retrieval_noisy": "cues shuffled, a tenth of their bits flipped",
 }
+VAE_NOTES = {"total": "a bound on -ln p(x): no memory has seen the image"}
 
 
 @torch.no_grad()
@@ -91,7 +93,7 @@ def evaluate(
         "hardware": hardware(next(model.parameters()).device),
         "date": time.strftime("%Y-%m-%d"),
         "seconds": round(time.monotonic() - began, 1),
-        "notes": {k: v for k, v in NOTES.items() if k in report},
+        "notes": {k: v for k, v in (NOTES | (VAE_NOTES if isinstance(model, VAE) else {})).items() if k in report},
     }
 
 

@@ -54,7 +54,7 @@ def clean_up(
 
     images: grey. Memories are written from the clean bits (grey > 0.5). Cues are shown in another order than
     written. A row per kind, strength and reader: "its own memory", "another memory" (that of the next episode), "vae"
-    (decode the posterior's mean, again and again), each with `error` = [noisy cue, step 1, ...]; the first number is
+    (`VAE.iterate`), each with `error` = [noisy cue, step 1, ...]; the first number is
     what doing nothing leaves.
     """
     grey, rows = _episodes(images, model, episodes), []
@@ -78,10 +78,7 @@ def _cleaned(
         "another memory": model.iterate(cue, memory.roll(-1, dims=0), steps),
     }
     if baseline is not None:
-        pictures = [cue]
-        for _ in range(steps):
-            pictures.append(baseline.decoder(baseline.infer(pictures[-1]).mean).mean)
-        read["vae"] = torch.stack(pictures)
+        read["vae"] = baseline.iterate(cue, steps)
     wrong = {name: ((p > 0.5).float() != clean[:, order]).float() for name, p in read.items()}
     return {name: 100 * w.flatten(1).mean(1) for name, w in wrong.items()}
 

@@ -49,6 +49,17 @@ class VAE(nn.Module):
         recon = -self.decoder(sample(q_z, generator)).log_prob(x)
         return Bound(recon, kl_divergence(q_z, self.p_z(q_z.mean)), torch.zeros_like(recon))
 
+    @torch.no_grad()
+    def iterate(self, x: Tensor, steps: int = 10) -> Tensor:
+        """Encode and decode the last picture at the means, again and again: what cleaning up is without a memory.
+
+        x [B, T, C, H, W], noisy or not -> [steps + 1, B, T, C, H, W], the input first.
+        """
+        pictures = [x]
+        for _ in range(steps):
+            pictures.append(self.decoder(self.infer(pictures[-1]).mean).mean)
+        return torch.stack(pictures)
+
     def p_z(self, like: Tensor) -> Independent:
         """p(z) = N(0, I) of the shape of `like`, event [L]."""
         return standard_normal(tuple(like.shape), 1, like)

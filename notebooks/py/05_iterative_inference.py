@@ -58,6 +58,7 @@ patience = 40  # steps of the long run that looks for fixed points
 # %%
 model = kpp.load_pretrained("mnist-cpu")  # looks its keys up in the memory
 content = kpp.load_pretrained("mnist-content-cpu")  # the contrast: computes them from the picture alone
+vae = kpp.load_pretrained("mnist-vae-cpu")  # same encoder and decoder, no memory
 data = kpp.load_dataset("mnist", binarize="none", quiet=True)  # grey: noise is added to grey pictures
 tour.record_source(data)
 length = model.config.length
@@ -123,9 +124,10 @@ plt.show()
 # ## 3 · Is it cleaner, and is it the memory that cleans?
 #
 # A picture without specks is not yet a picture of the right digit. So we count **bit errors**: the share of pixels on the wrong side of one half,
-# against the clean picture. And beside it two numbers that keep us honest:
+# against the clean picture. And beside it three numbers that keep us honest:
 #
 # - *doing nothing*: the bit error of the noisy picture itself;
+# - *no memory*: a VAE with the same encoder and decoder, trained as long. Its step is to encode and decode;
 # - *another memory*: the same iteration on the memory of another episode. It has never seen these images. If it does as well,
 #   the cleaning is the work of the decoder, which can only draw digits, and not of the memory.
 #
@@ -139,16 +141,20 @@ def bit_error(pictures):
 
 
 errors, controls = {}, {}  # (keys, kind) -> bit error per step, from its own memory and from another
-print("bit error, %             noisy   step 1   step 10   another memory: step 1   step 10")
+print("bit error, %               noisy   step 1   step 10   another memory: step 1   step 10")
 for keys, m, written in (("look-up", model, memory), ("content", content, content_memory)):
     for kind, x in noisy.items():
         errors[keys, kind] = e = bit_error(m.iterate(x, written, steps))
         controls[keys, kind] = c = bit_error(m.iterate(x, written.roll(1, dims=0), steps))
-        print(f"{keys}, {kind:14s} {e[0]:6.2f} {e[1]:8.2f} {e[-1]:9.2f} {c[1]:24.2f} {c[-1]:9.2f}")
+        print(f"{keys + ', ' + kind:25s} {e[0]:6.2f} {e[1]:8.2f} {e[-1]:9.2f} {c[1]:24.2f} {c[-1]:9.2f}")
+for kind, x in noisy.items():
+    errors["vae", kind] = e = bit_error(vae.iterate(x, steps))
+    print(f"{'no memory, ' + kind:25s} {e[0]:6.2f} {e[1]:8.2f} {e[-1]:9.2f}")
 
 # %% [markdown]
 # With the look-up, all three noises end at the same error: the right slot is found, and its picture is the same whatever the cue was. What is left is *reading
-# error*: the memory gives back a digit of 64 numbers, not the picture bit by bit. Another memory is several times worse. The content memory has the larger
+# error*: the memory gives back a digit of 64 numbers, not the picture bit by bit. Another memory is several times worse. The VAE was never asked to remove
+# noise, and does little: it copies much of what it sees, specks too, and then forgets the digit over the steps. The content memory has the larger
 # reading error, the smaller distance to its control, and it loses over the steps. It places similar digits alike in every memory, so another memory holds a
 # similar digit at the right place: part of its clean-up is knowledge of digits.
 #
@@ -166,27 +172,29 @@ def retrieval(pictures, order=order):
 
 levels = {"salt & pepper": (0.02, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0), "speckle": (0.2, 0.6, 1.0, 2.0, 4.0)}
 levels["poisson"] = (0.1, 0.3, 0.6, 1.0, 2.0, 4.0)
-asked = {kind: [] for kind in levels}  # per strength: errors of cue, own and another memory; share found, in M and in X
+asked = {kind: [] for kind in levels}  # per strength: errors of cue, own, another, no memory; share found, in M and X
 for kind, several in levels.items():
     for s in several:
         cue = add_noise(grey[:, order], kind, s, kpp.seeded(seed, 6))
         answer = model.iterate(cue, memory, steps=1)
         stranger = model.iterate(cue, memory.roll(1, dims=0), steps=1)
-        asked[kind].append((*bit_error(answer), bit_error(stranger)[1], *retrieval(answer)[::-1]))
+        others = bit_error(stranger)[1], bit_error(vae.iterate(cue, steps=1))[1]
+        asked[kind].append((*bit_error(answer), *others, *retrieval(answer)[::-1]))
 
 # %% [markdown]
 # **Picture:** three columns, one per noise, over its strength. Above, the bit error of doing nothing (dashed, leaving the frame for salt & pepper), of its own
-# memory and of another memory. Its own memory is flat and low until the noise is strong, and bends up for salt & pepper above one half and for Poisson noise
+# memory, of another, and of none (the VAE). Its own memory is flat and low until the noise is strong, and bends up for salt & pepper above one half and for Poisson noise
 # above one; for speckle it stays low. Below, the share of cues whose own image is found, by the memory and (dashed) by a search among the clean images
 # themselves: both fall where the error bends up.
 
 # %%
 fig, axes = plt.subplots(2, 3, figsize=(9.5, 4.6), sharex="col", sharey="row", layout="constrained")
 for (above, below), kind in zip(axes.T, levels, strict=True):
-    nothing, own, another, found, at_best = zip(*asked[kind], strict=True)
+    nothing, own, another, without, found, at_best = zip(*asked[kind], strict=True)
     above.plot(levels[kind], nothing, color="grey", linestyle="--", label="doing nothing")
     above.plot(levels[kind], own, marker="o", markersize=3, label="its own memory")
     above.plot(levels[kind], another, marker="s", markersize=3, label="another memory")
+    above.plot(levels[kind], without, marker="^", markersize=3, label="no memory")
     below.plot(levels[kind], at_best, color="grey", linestyle="--", label="searching the images")
     below.plot(levels[kind], found, marker="o", markersize=3, label="searching the memory")
     above.set(title=kind, ylim=(0, 30))
@@ -250,6 +258,7 @@ for kind, name in zip(strengths, ("salt_and_pepper", "speckle", "poisson"), stri
     tour.record(f"bit_error.{name}.step_1", e[1], "%")
     tour.record(f"bit_error.{name}.last", e[-1], "%")
     tour.record(f"control_minus_own.{name}.step_1", c[1] - e[1], "%")
+    tour.record(f"no_memory.{name}.step_1", errors["vae", kind][1], "%")
     tour.record(f"retrieval.{name}.step_1", retrieval(cleaned[kind][:2])[1], "%")
 
 # %%
