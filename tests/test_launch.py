@@ -5,20 +5,45 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-CONDA = {"torch": "pytorch-cpu"}  # the same thing under another name
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
-def test_binder_installs_what_the_package_needs_at_the_same_floors():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    needed = project["dependencies"] + [d for d in project["optional-dependencies"]["notebooks"] if "m" == d[0]]
-    conda = yaml.safe_load((ROOT / "binder" / "environment.yml").read_text())["dependencies"]
-    for requirement in needed:
-        name, floor = re.match(r"([\w-]+)(.*)", requirement).groups()
-        assert f"{CONDA.get(name, name)}{floor}" in conda
-    assert "python=3.12" in conda and not any(isinstance(d, dict) for d in conda)  # no pip part, no local path
+def conda(file):
+    return yaml.safe_load((ROOT / file).read_text())["dependencies"]
+
+
+@pytest.mark.parametrize(("file", "torch"), [("binder/environment.yml", "pytorch-cpu"), ("environment.yml", "pytorch")])
+def test_conda_environments_have_what_the_notebooks_need_at_the_same_floors(file, torch):
+    needed = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["notebooks"]
+    expected = {re.sub("^torch(?=>)", torch, requirement) for requirement in needed} | {"python=3.12"}
+    assert {d for d in conda(file) if isinstance(d, str)} - {"pip"} == expected
+
+
+def test_binder_names_no_local_path_and_conda_installs_only_us_with_pip():
+    assert not any(isinstance(d, dict) for d in conda("binder/environment.yml"))  # or each commit reinstalls torch
+    assert [d for d in conda("environment.yml") if isinstance(d, dict)] == [{"pip": ["-e ."]}]
+
+
+def test_the_server_runs_what_the_readme_names_on_every_system_and_python():
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text())["jobs"]
+    assert {step.get("run") for step in jobs["test"]["steps"]} >= {"make check", "make test"}
+    matrix = jobs["test"]["strategy"]["matrix"]
+    assert {name.split("-")[0] for name in matrix["os"]} == {"ubuntu", "macos", "windows"}
+    assert all(f"Programming Language :: Python :: {v}" in PROJECT["classifiers"] for v in matrix["python"])
+
+
+def test_pre_commit_syncs_notebooks_and_runs_the_checks_of_make():
+    repos = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    hooks = {hook["id"]: hook for repo in repos for hook in repo["hooks"]}
+    assert hooks["jupytext"]["args"] == ["--sync"] and {"ruff-check", "notebook-pairs", "notebook-outputs"} <= set(
+        hooks
+    )
+    limit = int(hooks["check-added-large-files"]["args"][0].removeprefix("--maxkb="))
+    assert all(f.stat().st_size <= 1024 * limit for f in (ROOT / "kpp_lib" / "weights").rglob("*.safetensors"))
 
 
 def test_binder_scripts_fail_loudly_and_hand_over():
@@ -29,5 +54,4 @@ def test_binder_scripts_fail_loudly_and_hand_over():
 
 
 def test_package_names_no_version_ceiling_on_what_colab_brings():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert not [d for d in project["dependencies"] if re.search("==|<|~=", d)]
+    assert not [d for d in PROJECT["dependencies"] if re.search("==|<|~=", d)]
