@@ -31,6 +31,15 @@ CONFIG = Config.preset(
 )
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Quicker for models this small, and the same on every machine's number of cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def small_model():
     """The model with an encoder fit for four pixels."""
     model = KanervaPlusPlus(CONFIG)
@@ -85,7 +94,7 @@ def written_with_the_sample(model, x, generator):
 
 @cache
 @torch.enable_grad()
-def trained(objective, steps=800):
+def trained(objective, steps=1200):
     """The tiny model trained on `objective`, KLs phased in, in eval mode."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
