@@ -157,7 +157,6 @@ fig
 # differs between the two rows is what the memory holds. There the search returns the best match that the other memory has: a clean digit, often of the same kind,
 # never the same image. The difference between the last two bit errors below is what *this* memory adds.
 
-
 # %%
 def bit_error(picture):  # fraction of pixels that differ from what was written
     return ((picture > 0.5) != (shuffled > 0.5)).float().mean()

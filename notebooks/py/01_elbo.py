@@ -149,7 +149,6 @@ plt.show()
 # Two assumptions come with it: $p(y\mid M)=p(y)$, and (Figures 4 and 5, and here) a decoder that sees $z$ alone. Usually the
 # denominators are out of reach. Not here: we let $y$ and $z$ take the values of a fine grid and **sum**.
 
-
 # %%
 def log_factors(memory, images):  # ln p(y) [N_y], ln p(z|M_hat,y) [N_y, N_z], ln p(x|z) [images, N_z] on the grid
     log_p_y = torch.log_softmax(p_y.log_prob(grid.view(-1, 1, 1)), 0)  # normalised on the grid
@@ -195,7 +194,6 @@ tour.record("exact", truth.mean(), "nats/image")
 # > **Two small corrections.** The "$\approx$" before equation 3 is an equality: nothing is approximated until one samples. And
 # > "$\ln p(X\mid M)>\mathcal L_T$" should read $\ge$; the paper itself names the case of equality one line later.
 
-
 # %%
 def posteriors(numbers):  # four vectors [T]: mean and log sigma of q(y), then of q(z)
     mean_y, log_std_y, mean_z, log_std_z = (v[:, None] for v in numbers)
@@ -222,7 +220,6 @@ def bound(numbers, noise=1.0):  # equation 4 without sampling error: Bound of [T
 # %% [markdown]
 # Each image gets its own $q(y)$ and $q(z)$: eight numbers for means, eight for spreads. We start them at the address and code that the image was
 # written with and follow the gradient of the bound.
-
 
 # %%
 def fit(loss, steps=fit_steps):
@@ -310,11 +307,8 @@ def total_of(log_q):  # E_q[ln q - ln p(x, y, z | M)] for a table ln q [T, N_y, 
 
 
 # %%
-tables = {
-    "true posterior": log_post,
-    "best factorised": log_y[..., None] + log_z[:, None],
-    "fitted Gaussians": log_q_y[..., None] + log_q_z[:, None],
-}
+tables = {"true posterior": log_post, "best factorised": log_y[..., None] + log_z[:, None],
+          "fitted Gaussians": log_q_y[..., None] + log_q_z[:, None]}
 for name, table in tables.items():
     print(f"{name:17s} total {total_of(table).mean():.4f}   gap {(total_of(table) - truth).mean():.1e}")
 tour.record("tight_gap", (total_of(log_post) - truth).abs().max(), "nats")
@@ -423,7 +417,6 @@ tour.record("lowest_attempt_above_floor", best.min() - math.log(T), "nats/image"
 #
 # **Predict:** which of the four lands below $\ln T$, where no bound can be? Each is trained on its own number, as it would be in practice.
 
-
 # %%
 def at_means(numbers):  # mean decoding
     q_y, q_z = posteriors(numbers)
@@ -472,10 +465,8 @@ plt.show()
 
 # %%
 for name, value in reported.items():
-    print(
-        f"{name:14s} reported {value:5.2f}   exact {actual[name]:5.2f}   below exact: {value < actual[name]}   "
-        f"below ln T: {value < math.log(T)}"
-    )
+    print(f"{name:14s} reported {value:5.2f}   exact {actual[name]:5.2f}   below exact: {value < actual[name]}   "
+          f"below ln T: {value < math.log(T)}")
     tour.record("over_exact_" + name.lower().replace(" / ", "_").replace(" ", "_"), value - actual[name], "nats/image")
 
 # %% [markdown]

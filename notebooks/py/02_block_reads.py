@@ -165,7 +165,6 @@ tour.record("figure11_bottom_edge", reach[1, 1], "half-widths")
 # > **Predict:** what would a block show if you took equation 9 at its word, and compared $i^t \in [-1, 1]$ with pixel
 # > numbers?
 
-
 # %%
 def to_pixels(place, size, align_corners=False):
     """A coordinate in [-1, 1] -> a pixel number, 0 for the centre of the first pixel."""
@@ -200,11 +199,8 @@ fine = torch.linspace(0, 7, 200)
 fig, axes = plots.panels(4, 2.6, 2.8)
 axes[0].plot(fine, torch.clamp(1 - (fine - point).abs(), min=0), color="grey")
 axes[0].plot(torch.arange(8), tent(point, 8), "o")
-shown = {
-    "two tents at (3.3, 4.6)": torch.outer(tent(torch.tensor(4.6), 8), tent(point, 8)),
-    "pixels read, units right": torch.outer(right, right),
-    "pixels read, literally": torch.outer(literal, literal),
-}
+shown = {"two tents at (3.3, 4.6)": torch.outer(tent(torch.tensor(4.6), 8), tent(point, 8)),
+         "pixels read, units right": torch.outer(right, right), "pixels read, literally": torch.outer(literal, literal)}
 for ax, (name, weights) in zip(axes[1:], shown.items(), strict=True):
     ax.imshow(weights, vmin=0)
     ax.set(title=name, xlabel="pixel r", ylabel="pixel n")
@@ -221,13 +217,8 @@ fig
 cases = torch.tensor([[0.5, 0.3, 0.5], [0.25, -0.75, 0.1], [0.6, 0.9, -0.8], [-0.4, 0.2, 0.0], [0.1, 1.5, 0.0]])
 worst = 0.0
 for align in (False, True):
-    theirs = F.grid_sample(
-        M.expand(len(cases), -1, -1, -1),
-        window_grid(cases, 16, align),
-        mode="bilinear",
-        padding_mode="zeros",
-        align_corners=align,
-    )  # [5, 3, 16, 16]
+    theirs = F.grid_sample(M.expand(len(cases), -1, -1, -1), window_grid(cases, 16, align), mode="bilinear",
+                           padding_mode="zeros", align_corners=align)  # [5, 3, 16, 16]
     package = read_blocks(M, cases.view(1, 1, -1, 3), 16, align_corners=align)[0, 0]  # [5, 3, 16, 16]
     ours = torch.stack([read_by_hand(M[0], case, 16, align) for case in cases])
     gaps = (ours - theirs).abs().max(), (package - theirs).abs().max()
@@ -337,7 +328,6 @@ tour.record("copies_memory_ratio", all_copies / one)
 # \partial x$ is the **difference of neighbouring pixels**: the slope of the picture where the point happens to lie.
 # Three routes to it must agree: this formula, `autograd`, and finite differences.
 
-
 # %%
 def read_and_slopes(memory, window, g):
     """A block [C, g, g] and its derivatives with respect to s, x and y, [3, C, g, g], from the formulas above."""
@@ -363,7 +353,6 @@ target = read_blocks(exact, torch.tensor([0.25, 0.0, 0.0], dtype=torch.float64).
 def mismatch(window):
     """Mean squared difference between what the window reads and the target block."""
     return (read_blocks(exact, window.view(1, 1, 1, 3), 16)[0, 0, 0] - target).square().mean()
-
 
 # %%
 (autograd,) = torch.autograd.grad(mismatch(at), at)
@@ -432,7 +421,6 @@ tour.record("gradient_outside", outside.abs().max())
 # flow together towards the star from the inner part of the map. Near the rim they point out of the memory in both, and
 # beyond it there are none.
 
-
 # %%
 def downhill(centres, noise=0.0, draws=1, generator=None):
     """Mismatch [N] at window centres [N, 2] and minus its gradient [N, 2], averaged over noise on the centre."""
@@ -467,7 +455,6 @@ fig.colorbar(shade, ax=axes[1], label="mean squared difference", shrink=0.8)
 plt.close(fig)
 fig
 
-
 # %%
 def spread(model):
     """Mean standard deviation of the windows that a trained model reads, through the squash of section 8."""
@@ -477,10 +464,8 @@ def spread(model):
     return (slope * q_y.stddev[..., 1:]).mean()
 
 
-print(
-    f"spread of the windows after training: {spread(model):.3f} half-widths of the memory; "
-    f"in the course's default model {spread(kpp.load_pretrained('mnist-cpu')):.3f}"
-)
+print(f"spread of the windows after training: {spread(model):.3f} half-widths of the memory; "
+      f"in the course's default model {spread(kpp.load_pretrained('mnist-cpu')):.3f}")
 
 # %% [markdown]
 # Training moves the noise: this model ends with more of it, for its keys must also bear noisy images, and the default
@@ -488,7 +473,6 @@ print(
 #
 # How wide is the valley? Let a ring of windows start at each distance from the target, and follow the gradient: at one
 # key, and at a noisy key (one fresh draw a step, as in training).
-
 
 # %%
 def arrives(distance, noise, starts=16, steps=300):
@@ -583,7 +567,6 @@ tour.record("in_frame_points_outside", scores["in_frame"][0])
 # **Picture:** five maps over the memory, one per squash, brighter where random keys read more often, each relative to
 # its own average. Raw keys and tanh favour the centre a little; clip and in-frame favour it strongly and hardly reach
 # the corners; fixed is even over the inner part, brightest along a square ring, and fades at the rim.
-
 
 # %%
 def coverage(kind, size=64):
@@ -681,7 +664,6 @@ tour.record("placed_overlap_over_alone", clash[1:].min() / (clash[0] + 0.01))
 #
 # The package's `place_blocks` is two matrix products. To be sure that it *is* the inverse read, here is the definition
 # with `grid_sample`.
-
 
 # %%
 def place_by_grid_sample(block, window, size):

@@ -105,17 +105,8 @@ memory = model.write(x, posterior)
 y = q_y.mean  # the means of the keys that were found; sampling comes later
 blocks = model.read(memory, y)
 p_z = model.prior(memory, y)
-shapes = {
-    "X": x,
-    "E = f_enc(X)": e,
-    "M": memory,
-    "Y": y,
-    "window (s, x, y)": model.window(y),
-    "M_hat": blocks,
-    "mean of q(Z|X)": q_z.mean,
-    "mean of p(Z|M_hat,Y)": p_z.mean,
-    "mean of p(X|Z)": model.decode(p_z.mean).mean,
-}
+shapes = {"X": x, "E = f_enc(X)": e, "M": memory, "Y": y, "window (s, x, y)": model.window(y), "M_hat": blocks,
+          "mean of q(Z|X)": q_z.mean, "mean of p(Z|M_hat,Y)": p_z.mean, "mean of p(X|Z)": model.decode(p_z.mean).mean}
 for name, value in shapes.items():
     print(f"{name:22} {tuple(value.shape)}")
 print("keys found where they were written:", int((y == place).all(-1).all(-1).sum()), "of", c.length)
@@ -152,7 +143,6 @@ for ax, (name, table) in zip(axes, tables.items(), strict=True):
     ax.set(title=name, xlabel="channel", ylabel="image t", yticks=range(len(table)), xticks=(0, 5, 10, 15))
 plt.close(fig)
 fig
-
 
 # %%
 def shift_by_hand(v):
@@ -276,7 +266,6 @@ tour.record("placed_pixels_changed", (difference["placed (ours, trained)"] > 0).
 # the digit; the ellipses are smaller than a digit's picture. Right, the contrast, with addresses computed from the image:
 # look-alikes stand near each other and on each other, with ellipses of many sizes.
 
-
 # %%
 def centres(m, keys):
     """Centre of each window, [..., 2], and its spread through the squash, to first order."""
@@ -300,10 +289,8 @@ for name, m in (("looked up", model), ("content", content)):
     centre, spread = centres(m, m.infer(batch).q_y)
     gaps = torch.cdist(centre.transpose(1, 2), centre.transpose(1, 2)).mean(1)  # [B, T, T], mean over the two keys
     same, different = gaps[alike & ~oneself].mean(), gaps[~alike].mean()
-    print(
-        f"{name:9} distance of two windows: same digit {same:.2f}, different digits {different:.2f};"
-        f" spread of a centre {spread.mean():.3f}"
-    )
+    print(f"{name:9} distance of two windows: same digit {same:.2f}, different digits {different:.2f};"
+          f" spread of a centre {spread.mean():.3f}")
     tour.record("same_over_different" + ("_content" if m is content else ""), same / different)
 
 # %% [markdown]
@@ -366,6 +353,7 @@ def cover(windows):
     return down[:, :, None] * across[:, None]
 
 
+
 # %%
 box = model.window(place)[0].flatten(0, 1)  # [T*K, 3]
 count = cover(box).sum(0)  # [S, S]
@@ -387,10 +375,8 @@ for name, m in (("looked up", model), ("content", content)):
     image = covered.view(c.length, c.reads, size, size).sum(1)  # [T, S, S]: blocks of one image
     own = (image * image / over.clamp(min=1)).sum((1, 2)) / image.sum((1, 2))  # of what lies under an image's windows
     written = (over > 0).float().mean()
-    print(
-        f"{name:9} written {written:.0%} of M; windows over a pixel: {over.mean():.1f} on average, {over.max():.0f}"
-        f" at most; own share under an image's windows {own.mean():.2f}"
-    )
+    print(f"{name:9} written {written:.0%} of M; windows over a pixel: {over.mean():.1f} on average, {over.max():.0f}"
+          f" at most; own share under an image's windows {own.mean():.2f}")
     tour.record("memory_written" + ("_content" if m is content else ""), written)
     tour.record("own_share" + ("_content" if m is content else ""), own.mean())
 
@@ -413,7 +399,6 @@ names = [f"t={t} {what} {k + 1}" for t in six.tolist() for k in range(2) for wha
 fig = plots.blocks(pairs.flatten(0, 2), columns=8, titles=names, title="Blocks as written and as read, keys 1 and 2")
 plt.close(fig)
 fig
-
 
 # %%
 def cosine(a, b):
@@ -452,21 +437,13 @@ def decoded(m):
     return model.read_images(m, model.infer(x, m).q_y.mean, sampled=False)[0]
 
 
-fig = plots.rows(
-    {
-        "image": x[0],
-        "from q(Z|X)": model.decode(q_z.mean).mean[0],
-        "its memory": decoded(memory),
-        "another memory": decoded(swapped),
-        "empty memory": decoded(empty),
-    }
-)
+fig = plots.rows({"image": x[0], "from q(Z|X)": model.decode(q_z.mean).mean[0], "its memory": decoded(memory),
+                  "another memory": decoded(swapped), "empty memory": decoded(empty)})
 plt.close(fig)
 fig
 
 # %% [markdown]
 # The same question in nats: KL$_Z$ is the price of the image's latent under the prior that was read.
-
 
 # %%
 def kl_z(m, mem):
@@ -531,17 +508,10 @@ for share in (0.1, 0.2, 0.3, 0.4):
 # > **Predict** the order of the rows before you run the cell, for both memories.
 
 # %%
-names = {
-    "shuffled_cues": "cues shuffled",
-    "single_cues": "cues one by one",
-    "leave_one_out": "its own memory, without the image",
-    "memory_swap": "another episode's memory",
-    "prior_keys": "random keys, without KL_Y",
-    "retrieval_top1": "in order",
-    "retrieval_shuffled": "shuffled",
-    "retrieval_single": "one by one",
-    "retrieval_noisy": "shuffled and noisy",
-}
+names = {"shuffled_cues": "cues shuffled", "single_cues": "cues one by one",
+         "leave_one_out": "its own memory, without the image", "memory_swap": "another episode's memory",
+         "prior_keys": "random keys, without KL_Y", "retrieval_top1": "in order",
+         "retrieval_shuffled": "shuffled", "retrieval_single": "one by one", "retrieval_noisy": "shuffled and noisy"}
 models = {"looked up": model, "content": content}
 bounds = {name: m.bound(batch, generator=kpp.seeded(seed, 3)).mean() for name, m in models.items()}
 scores = {name: {s: SCORES[s](m, batch, kpp.seeded(seed, 3)).nanmean() for s in names} for name, m in models.items()}

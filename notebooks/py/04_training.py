@@ -129,7 +129,6 @@ for step in range(three.steps):
     optimizer.step()
     schedule.step()
 
-
 # %%
 def same_weights(a, b):
     """Bit for bit, BatchNorm's running statistics included."""
@@ -181,7 +180,6 @@ plt.show()
 # the author's public repositories it rescales the *gradient*, by $\eta\,|w| / |g|$ with a trust coefficient $\eta$, before the optimiser sees it.
 #
 # > **Predict:** make $\eta$ a thousand times larger. How much further do the weights move under plain SGD? And under Adam?
-
 
 # %%
 def lars_move(make, trust, steps=3):

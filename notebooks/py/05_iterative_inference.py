@@ -133,7 +133,6 @@ plt.show()
 #
 # > **Predict:** whose answers differ more between its own and another memory: those of the memory that looks up, or those of the one that computes its keys?
 
-
 # %%
 def bit_error(pictures):
     """Share of wrong bits, in %, per step: [steps + 1, B, T, 1, 28, 28] -> list."""
@@ -147,6 +146,8 @@ for keys, m, written in (("look-up", model, memory), ("content", content, conten
         errors[keys, kind] = e = bit_error(m.iterate(x, written, steps))
         controls[keys, kind] = c = bit_error(m.iterate(x, written.roll(1, dims=0), steps))
         print(f"{keys + ', ' + kind:25s} {e[0]:6.2f} {e[1]:8.2f} {e[-1]:9.2f} {c[1]:24.2f} {c[-1]:9.2f}")
+
+# %%
 for kind, x in noisy.items():
     errors["vae", kind] = e = bit_error(vae.iterate(x, steps))
     print(f"{'no memory, ' + kind:25s} {e[0]:6.2f} {e[1]:8.2f} {e[-1]:9.2f}")
@@ -162,7 +163,6 @@ for kind, x in noisy.items():
 #
 # > **Predict:** one read, ever stronger noise. Does the error of the answer grow in step with the error of the cue? Which noise is the worst for a look-up?
 
-
 # %%
 def retrieval(pictures, order=order):
     """Share of pictures, in %, whose nearest stored image is their own, in bits; per step."""
@@ -172,12 +172,11 @@ def retrieval(pictures, order=order):
 
 levels = {"salt & pepper": (0.02, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0), "speckle": (0.2, 0.6, 1.0, 2.0, 4.0)}
 levels["poisson"] = (0.1, 0.3, 0.6, 1.0, 2.0, 4.0)
-asked = {kind: [] for kind in levels}  # per strength: errors of cue, own, another, no memory; share found, in M and X
+asked = {kind: [] for kind in levels}  # per strength: errors of cue, own, another, no memory; found, in M and X
 for kind, several in levels.items():
     for s in several:
         cue = add_noise(grey[:, order], kind, s, kpp.seeded(seed, 6))
-        answer = model.iterate(cue, memory, steps=1)
-        stranger = model.iterate(cue, memory.roll(1, dims=0), steps=1)
+        answer, stranger = (model.iterate(cue, m, steps=1) for m in (memory, memory.roll(1, dims=0)))
         others = bit_error(stranger)[1], bit_error(vae.iterate(cue, steps=1))[1]
         asked[kind].append((*bit_error(answer), *others, *retrieval(answer)[::-1]))
 
@@ -192,9 +191,8 @@ fig, axes = plt.subplots(2, 3, figsize=(9.5, 4.6), sharex="col", sharey="row", l
 for (above, below), kind in zip(axes.T, levels, strict=True):
     nothing, own, another, without, found, at_best = zip(*asked[kind], strict=True)
     above.plot(levels[kind], nothing, color="grey", linestyle="--", label="doing nothing")
-    above.plot(levels[kind], own, marker="o", markersize=3, label="its own memory")
-    above.plot(levels[kind], another, marker="s", markersize=3, label="another memory")
-    above.plot(levels[kind], without, marker="^", markersize=3, label="no memory")
+    for y, marker, label in ((own, "o", "its own"), (another, "s", "another"), (without, "^", "no")):
+        above.plot(levels[kind], y, marker=marker, markersize=3, label=f"{label} memory")
     below.plot(levels[kind], at_best, color="grey", linestyle="--", label="searching the images")
     below.plot(levels[kind], found, marker="o", markersize=3, label="searching the memory")
     above.set(title=kind, ylim=(0, 30))
@@ -318,7 +316,6 @@ wander = (model.iterate(wild, memory, steps) > 0.5).float().flatten(3)  # [steps
 def to_nearest(stored):
     """Bit distance to the nearest of `stored` [B, T, 1, 28, 28], % of the pixels, per step."""
     return [100 * torch.cdist(p, stored.flatten(2)).square().amin(-1).mean().item() / 784 for p in wander]
-
 
 # %%
 to_own, to_others = to_nearest(clean), to_nearest(clean.roll(1, dims=0))

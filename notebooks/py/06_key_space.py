@@ -394,7 +394,6 @@ widgets.walk(model, memory, y[start], y[end])
 #
 # **Predict.** The window is eight memory pixels wide. At how many pixels is the image lost, when both keys are pushed? When only one is?
 
-
 # %%
 def pushed(pixels, heads):
     """Keys [8 T, K, 3] of all images, the windows of `heads` moved by so many memory pixels in eight directions."""
