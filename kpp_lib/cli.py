@@ -10,7 +10,7 @@ from typing import Any
 
 from .checkpoint import CheckpointError, load_card, load_model, pretrained_names
 from .config import PRESETS, RECIPES, Config
-from .data import DataError, load_dataset
+from .data import DATASETS, DataError, load_dataset
 from .diagnostics import SCORES
 from .evaluate import evaluate
 from .provenance import commit, data_card
@@ -18,7 +18,6 @@ from .report import load_report, markdown, text
 from .studies import STUDIES
 from .train import fit
 
-DATASETS = ("mnist", "fashion_mnist", "omniglot")
 BINARIZE = ("fixed", "dynamic", "threshold")
 DATA_HELP = (
     "The data: the folder named by KPP_DATA; else torchvision's download into your cache; else, with no "
