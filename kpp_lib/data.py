@@ -52,9 +52,16 @@ class Images:
             raise ValueError(f"labels: got shape {tuple(self.labels.shape)}, expected ({len(self.pixels)},) or None")
         if self.binary and self.redraw:
             raise ValueError("redraw: got True for binary pixels, expected grey pixels to draw from")
+        if self.drawings is not None and len(self.drawings) != len(self.pixels):
+            raise ValueError(f"drawings: got {len(self.drawings)}, expected one for each of {len(self.pixels)} images")
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    def part(self, index: torch.Tensor) -> Images:
+        """The split that has only the images at the positions ``index`` int64 [n], in that order."""
+        labels, drawings = (None if v is None else v[index] for v in (self.labels, self.drawings))
+        return dataclasses.replace(self, pixels=self.pixels[index], labels=labels, drawings=drawings)
 
     def draw(self, index: Sequence[int] | torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
         """Images of the n positions ``index``: float32 [n, C, H, W], 0/1 for bits and redraws, else grey in [0, 1].

@@ -197,7 +197,7 @@ class KanervaPlusPlus(nn.Module):
     @torch.no_grad()
     def generate(self, memory: Tensor, n: int = 16, generator: torch.Generator | None = None) -> Tensor:
         """n pictures from random keys y ~ p(Y) (section 3.4): [B, n, C, H, W]."""
-        y = sample(self.p_y(memory.shape[0], _at_least_one("n", n)), generator)
+        y = sample(self.p_y(memory.shape[0], at_least_one("n", n)), generator)
         return self.read_images(memory, y, generator)
 
     @torch.no_grad()
@@ -209,7 +209,7 @@ class KanervaPlusPlus(nn.Module):
         The paper writes N(0, 0.1); we read 0.1 as the standard deviation.
         """
         b, t = keys.shape[:2]
-        spread = keys[:, :, None].expand(-1, -1, _at_least_one("n", n), -1, -1)  # [B, T, n, K, 3]
+        spread = keys[:, :, None].expand(-1, -1, at_least_one("n", n), -1, -1)  # [B, T, n, K, 3]
         noise = sample(standard_normal(tuple(spread.shape), 2, keys), generator)
         pictures = self.read_images(memory, (spread + std * noise).flatten(1, 2), generator)
         return pictures.unflatten(1, (t, n))
@@ -230,7 +230,7 @@ class KanervaPlusPlus(nn.Module):
         """
         memory = self._check_memory(memory, x.shape[0])
         pictures = [x]
-        for _ in range(_at_least_one("steps", steps)):
+        for _ in range(at_least_one("steps", steps)):
             q_y = self.infer(pictures[-1], memory).q_y
             y = sample(q_y, generator) if sampled else q_y.mean
             pictures.append(self.read_images(memory, y, generator, sampled))
@@ -257,7 +257,8 @@ def check_images(x: Tensor, config: Config) -> None:
         )
 
 
-def _at_least_one(name: str, value: int) -> int:
+def at_least_one(name: str, value: int) -> int:
+    """`value`, or a ValueError that names the argument."""
     if not isinstance(value, int) or value < 1:
         raise ValueError(f"{name}: got {value!r}, expected a whole number of at least 1")
     return value

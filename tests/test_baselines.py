@@ -36,6 +36,16 @@ def test_pictures():
     assert model.generate(3, kpp.seeded(0)).shape == (1, 3, 1, 28, 28)
 
 
+def test_iterating_encodes_and_decodes_the_last_picture():
+    model, x = vae(), episodes()
+    pictures = model.iterate(x, steps=2)
+    by_hand = model.decoder(model.infer(model.decoder(model.infer(x).mean).mean).mean).mean
+    assert pictures.shape == (3, *x.shape) and torch.equal(pictures[0], x)
+    torch.testing.assert_close(pictures[2], by_hand)
+    with pytest.raises(ValueError, match="steps: got 0"):
+        model.iterate(x, steps=0)
+
+
 def test_it_trains_and_is_evaluated_like_the_rest(tmp_path):
     config = kpp.Config.preset("tiny", "vae", steps=4, episodes=2)
     model = kpp.fit(config, bar_set(), tmp_path, quiet=True, eval_every=2, device="cpu")

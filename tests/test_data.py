@@ -120,6 +120,8 @@ def test_draw_and_images_check_their_arguments():
         Images(pixels, torch.zeros(2), binary=True)
     with pytest.raises(ValueError, match="redraw: got True"):
         Images(pixels, None, binary=True, redraw=True)
+    with pytest.raises(ValueError, match="drawings: got 0, expected one for each of"):
+        Images(pixels, None, binary=False, redraw=True, drawings=torch.zeros(0, 1379, dtype=torch.uint8))
 
 
 def test_digest_changes_with_the_data():

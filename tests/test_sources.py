@@ -134,6 +134,9 @@ def test_omniglot_splits_by_character_and_thresholds_ink(drawings, tmp_path):
     assert dynamic.train.redraw and torch.equal(dynamic.valid.pixels, fixed.valid.pixels)
     first, again = (dynamic.train.draw(range(36), torch.Generator().manual_seed(seed)) for seed in (0, 1))
     assert set(first.unique().tolist()) == {0, 1} and not torch.equal(first, again)
+    few = dynamic.train.part(torch.tensor([7, 3]))  # takes the drawings along
+    drawn, whole = (i.draw(p, torch.Generator().manual_seed(0)) for i, p in ((few, [0, 1]), (dynamic.train, [7, 3])))
+    assert torch.equal(drawn, whole) and few.labels.tolist() == dynamic.train.labels[[7, 3]].tolist()
 
 
 def test_moved_drawings_stay_near_and_keep_their_ink():

@@ -26,16 +26,16 @@ def memory() -> Figure:
     model = kpp.load_pretrained("mnist-cpu")
     grey = kpp.episode(kpp.load_dataset("mnist", binarize="none").test, length=model.config.length, seed=3)
     clean = (grey > 0.5).float()  # [1, T, 1, 28, 28]
-    memory = model.write(clean)
+    written = model.write(clean)
     windows = model.window(model.infer(clean).q_y.mean)[0]  # [T, K, 3]
     noisy = add_noise(grey[:, :SHOWN], "salt & pepper", 0.2, kpp.seeded(1))
-    answer = model.iterate(noisy, memory, steps=1)[1]
+    answer = model.iterate(noisy, written, steps=1)[1]
     colours = [plt.get_cmap("tab10")(i) for i in range(SHOWN)]
     fig = plt.figure(figsize=(10, 3.5), layout="constrained")
     left, right = fig.subfigures(1, 2, width_ratios=(1, 1.9))
     ax = left.subplots()
     others = windows[SHOWN:].flatten(0, 1)
-    plots.show_memory(ax, memory[0], torch.cat([others, windows[:SHOWN].flatten(0, 1)]),
+    plots.show_memory(ax, written[0], torch.cat([others, windows[:SHOWN].flatten(0, 1)]),
                       [(0, 0, 0, 0.25)] * len(others) + [c for c in colours for _ in range(model.config.reads)],
                       "32 images written into one memory, two windows each")  # fmt: skip
     axes = right.subplots(3, SHOWN)
@@ -92,14 +92,13 @@ def cleanup() -> Figure:
 
 def perturbation() -> Figure:
     """Change of the picture against the perturbation of its key; dashed, a fresh random key."""
-    fig, ax = plt.subplots(figsize=(5, 3.2), layout="constrained")
-    for i, (checkpoint, rows) in enumerate(study("perturbation").items()):
-        points = [(r["std"], r["change"]) for r in rows if r["std"] is not None]
-        ax.plot(*zip(*points, strict=True), marker="o", markersize=4, color=f"C{i}", label=checkpoint)
-        fresh = next(r["change"] for r in rows if r["std"] is None)
-        ax.axhline(fresh, color=f"C{i}", linestyle="--")
-    ax.set(xlabel="standard deviation of the perturbation", ylabel="mean change, % of full ink", ylim=(0, None))
-    ax.legend(fontsize=8)
+    rows = study("perturbation")
+    stds = [r["std"] for r in next(iter(rows.values())) if r["std"] is not None]
+    change = {name: [r["change"] for r in of if r["std"] is not None] for name, of in rows.items()}
+    fig = plots.curves(stds, change, "standard deviation of the perturbation", "mean change, % of full ink")
+    for i, of in enumerate(rows.values()):
+        fig.axes[0].axhline(next(r["change"] for r in of if r["std"] is None), color=f"C{i}", linestyle="--")
+    fig.axes[0].set_ylim(0, None)
     return fig
 
 

@@ -57,6 +57,8 @@ def main() -> None:
         return
     model = load_model(args.source)
     if args.recipe:
+        if model.config.recipe_name != "associative":
+            parser.error(f"--recipe: got a model of recipe {model.config.recipe_name}, expected associative")
         model.config = model.config.replace(keys="slots", recipe_name=args.recipe)
         card["config"] = model.config.to_dict()
     kept = {k: card[k] for k in ("step", "valid", "data", "hardware", "commit")}

@@ -15,7 +15,7 @@ from ..decoder import Decoder
 from ..encoder import Encoder
 from ..layers import dense
 from ..likelihood import check_binary
-from ..model import check_images
+from ..model import at_least_one, check_images
 
 
 class VAE(nn.Module):
@@ -53,10 +53,11 @@ class VAE(nn.Module):
     def iterate(self, x: Tensor, steps: int = 10) -> Tensor:
         """Encode and decode the last picture at the means, again and again: what cleaning up is without a memory.
 
-        x [B, T, C, H, W], noisy or not -> [steps + 1, B, T, C, H, W], the input first.
+        x [B, T, C, H, W], noisy or not -> [steps + 1, B, T, C, H, W], the input first. Raises
+        ValueError for less than one step.
         """
         pictures = [x]
-        for _ in range(steps):
+        for _ in range(at_least_one("steps", steps)):
             pictures.append(self.decoder(self.infer(pictures[-1]).mean).mean)
         return torch.stack(pictures)
 
