@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -96,6 +96,11 @@ class RunState:
     best: float = math.inf
     code: str = field(default_factory=lambda: commit())  # that the process began with; the checkout may move on
 
+    def resumed(self, code: str) -> RunState:
+        """The same state with the commits that trained it so far, oldest first, the one at work last."""
+        before = [c for c in code.split(", ") if c != self.code]
+        return replace(self, code=", ".join([*before, self.code]))
+
 
 def _save(
     out: Path,
@@ -159,7 +164,8 @@ def _resume(out: Path, model: ckpt.Model, optimizer: Optimizer, data: ImageSet, 
     model.load_state_dict(ckpt.read_tensors(folder / ckpt.WEIGHTS))
     packed = ckpt.read_tensors(folder / ckpt.TRAINING)
     optimizer.load_state_dict(ckpt.unpack_optimizer(packed, optimizer.state_dict()))
-    return RunState(card["step"], card["seconds"], math.inf if card["best"] is None else card["best"])
+    state = RunState(card["step"], card["seconds"], math.inf if card["best"] is None else card["best"])
+    return state.resumed(card["commit"])
 
 
 def _check_finite(bound: Bound, step: int) -> None:

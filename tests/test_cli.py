@@ -102,3 +102,12 @@ from tiny_model import episodes, tiny
 tiny().bound(episodes())
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).resolve().parents[1])
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
+    """`kpp table ... | head -1`: no traceback on stderr."""
+    report = Path(__file__).resolve().parents[1] / "results" / "mnist-cpu.json"
+    kpp_table = [sys.executable, "-m", "kpp_lib", "table", *[str(report)] * 2000]
+    with subprocess.Popen(kpp_table, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        assert process.stderr.read() == "" and process.wait() == 1

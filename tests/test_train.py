@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,17 @@ def run(out, cfg=None, **options):
     )
 
 
+def stopping_at(stop, check):
+    """What stands in for `_check_finite` in a run that is interrupted at a step."""
+
+    def stand_in(bound, step):
+        if step == stop:
+            raise KeyboardInterrupt
+        check(bound, step)
+
+    return stand_in
+
+
 @pytest.mark.parametrize("recipe", ["paper", "associative", "slots"])
 def test_it_learns(tmp_path, recipe):
     cfg = kpp.Config.preset("tiny", recipe, steps=60, lr=5e-3)
@@ -43,19 +55,12 @@ def test_slots_and_looked_up_memories_are_the_same_after_training(tmp_path):
 def test_a_stopped_run_goes_on_as_if_never_stopped(tmp_path, monkeypatch):
     whole = run(tmp_path / "whole")
     check, seen = train._check_finite, []
-
-    def stop_at_step_9(bound, step):
-        seen.append(step)
-        if step == 9:
-            raise KeyboardInterrupt
-        check(bound, step)
-
-    monkeypatch.setattr(train, "_check_finite", stop_at_step_9)
+    monkeypatch.setattr(train, "_check_finite", stopping_at(9, check))
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "parts")
     monkeypatch.setattr(train, "_check_finite", lambda bound, step: (seen.append(step), check(bound, step)))
     parts = run(tmp_path / "parts")
-    assert seen[10:] == [8, 9, 10, 11]  # from the checkpoint after step 8
+    assert seen == [8, 9, 10, 11]  # from the checkpoint after step 8
     for a, b in zip(whole.state_dict().values(), parts.state_dict().values(), strict=True):
         assert torch.equal(a, b)
     rows = [
@@ -154,3 +159,14 @@ def test_the_card_names_the_commit_that_the_process_began_with(tmp_path, monkeyp
     monkeypatch.setattr(train, "commit", lambda: next(commits))
     run(tmp_path, eval_every=6)
     assert {kpp.load_card(tmp_path / part)["commit"] for part in ("best", "last")} == {"began with"}
+
+
+def test_the_card_of_a_resumed_run_names_every_commit_that_trained_it(tmp_path, monkeypatch):
+    commits = iter(["first", "first", "second"])
+    monkeypatch.setattr(train, "commit", lambda: next(commits))
+    check = train._check_finite
+    for stop in (5, 9, None):
+        monkeypatch.setattr(train, "_check_finite", stopping_at(stop, check))
+        with nullcontext() if stop is None else pytest.raises(KeyboardInterrupt):
+            run(tmp_path)
+    assert kpp.load_card(tmp_path / "last")["commit"] == "first, second"
