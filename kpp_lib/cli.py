@@ -50,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
     )
     table = commands.add_parser("table", help="reports of `kpp evaluate --json` as one Markdown table")
     table.add_argument("reports", nargs="+", metavar="FILE", help="JSON files")
+    table.add_argument("--scores", nargs="+", metavar="SCORE", help="only these rows, in this order")
     table.set_defaults(run=run_table)
     return main
 
@@ -176,7 +177,7 @@ def run_evaluate(args: argparse.Namespace) -> None:
 
 def run_table(args: argparse.Namespace) -> None:
     """`kpp table`."""
-    print(markdown([load_report(file) for file in args.reports]))
+    print(markdown([load_report(file) for file in args.reports], args.scores))
 
 
 def overrides(pairs: list[str]) -> dict[str, Any]:

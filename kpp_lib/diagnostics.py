@@ -9,10 +9,11 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.distributions import kl_divergence
+from torch.distributions import Categorical, MixtureSameFamily, kl_divergence
 
 from .baselines import VAE
 from .bound import bound_terms, importance_bound, log_weight, sample
+from .keys import SlotKeys
 from .model import KanervaPlusPlus, Posterior
 
 Score = Callable[..., Tensor]  # of (model, x, generator)
@@ -32,6 +33,16 @@ def prior_keys(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator) ->
     p_z = model.prior(model.write(x, q), sample(p_y, generator))
     bound = bound_terms(x, model.decode(sample(q.q_z, generator)), q.q_z, p_z, p_y, p_y)
     return bound.recon + bound.kl_z
+
+
+def even_places(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator) -> Tensor:
+    """Total with p(Y) an even mixture over the places of the memory in place of N(0, I), nats: an address costs at most
+    ln T. A bound of that other model (ours), of the same weights; for keys that come from a table only."""
+    q = model.infer(x)
+    y, z, places = sample(q.q_y, generator), sample(q.q_z, generator), model.key_model.slots()
+    p_y = MixtureSameFamily(Categorical(logits=torch.zeros(places.batch_shape).to(y)), places)
+    bound = bound_terms(x, model.decode(z), q.q_z, model.prior(model.write(x, q), y), q.q_y, q.q_y)
+    return bound.recon + bound.kl_z + q.q_y.log_prob(y) - p_y.log_prob(y)
 
 
 def mean_decoding(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator) -> Tensor:
@@ -167,10 +178,13 @@ SCORES: dict[str, Score] = {
     "retrieval_shuffled": retrieval_shuffled,
     "retrieval_single": retrieval_single,
     "retrieval_noisy": retrieval_noisy,
+    "even_places": even_places,
 }
 VAE_SCORES: dict[str, Score] = {"mean_decoding": vae_mean_decoding, "iw": vae_importance}
 
 
 def scores_of(model: KanervaPlusPlus | VAE) -> dict[str, Score]:
-    """The scores that make sense for a model: those of a memory need one."""
-    return VAE_SCORES if isinstance(model, VAE) else SCORES
+    """The scores that make sense for a model: those of a memory need one, those of places a table of them."""
+    if isinstance(model, VAE):
+        return VAE_SCORES
+    return SCORES if isinstance(model.key_model, SlotKeys) else {k: v for k, v in SCORES.items() if k != "even_places"}

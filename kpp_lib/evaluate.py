@@ -37,6 +37,7 @@ NOTES = {
     "retrieval_top1": "read from memory alone: nearest to its own image",
     "retrieval_shuffled": "cues shuffled",
     "retrieval_single": "each cue alone",
+    "even_places": "total with p(Y) an even mixture over the places of the memory, not N(0, I)",
     "retrieval_noisy": "cues shuffled, a tenth of their bits flipped",
 }
 VAE_NOTES = {"total": "a bound on -ln p(x): no memory has seen the image"}
@@ -101,8 +102,8 @@ def _check_scores(model: Model, scores: tuple[str, ...] | None, baseline: Model 
     scores = tuple(known) if scores is None else scores
     unknown = sorted(set(scores) - set(known))
     if unknown:
-        kind = "" if model.config.write != "none" else " for a model without a memory"
-        raise ValueError(f"scores: got {', '.join(unknown)}{kind}, expected some of {', '.join(known)}")
+        recipe = model.config.recipe_name
+        raise ValueError(f"scores: got {', '.join(unknown)} for recipe {recipe}, expected some of {', '.join(known)}")
     if baseline is not None and baseline.config.write != "none":
         raise ValueError(f"baseline: got a model with write={baseline.config.write!r}, expected one without a memory")
     return scores

@@ -22,6 +22,7 @@ LABELS = {
     "retrieval_shuffled": "retrieval, shuffled",
     "retrieval_single": "retrieval, single",
     "retrieval_noisy": "retrieval, noisy",
+    "even_places": "with an even prior over places",
     "iw": "importance-weighted, S = 50",
     "mean_decoding": "at the means (no bound)",
 }
@@ -64,18 +65,24 @@ def text(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def markdown(reports: Sequence[dict[str, Any]]) -> str:
-    """A table for each data set, a column per report, nats per image, and under it what each was scored on."""
+def markdown(reports: Sequence[dict[str, Any]], scores: Sequence[str] | None = None) -> str:
+    """A table for each data set, a column per report, nats per image, and under it what each was scored on.
+
+    scores: the rows, by their names in the reports; all of them without it. Raises ValueError for an unknown name.
+    """
+    unknown = set(scores or ()) - set(LABELS)
+    if unknown:
+        raise ValueError(f"scores: got {', '.join(sorted(unknown))}, expected some of {', '.join(LABELS)}")
     groups: dict[str, list[dict[str, Any]]] = {}
     for report in reports:
         groups.setdefault(report["data"]["name"] if report["data"] else "unnamed images", []).append(report)
-    return "\n\n".join(_table(name, group) for name, group in groups.items())
+    return "\n\n".join(_table(name, group, scores or list(LABELS)) for name, group in groups.items())
 
 
-def _table(name: str, reports: Sequence[dict[str, Any]]) -> str:
+def _table(name: str, reports: Sequence[dict[str, Any]], scores: Sequence[str]) -> str:
     lines = [f"| {name} | " + " | ".join(r["checkpoint"] for r in reports) + " |", "|---|" + "---:|" * len(reports)]
-    for score, label in LABELS.items():
+    for score in scores:
         if any(score in r["scores"] for r in reports):
-            lines.append(f"| {label} | " + " | ".join(number(r, score) for r in reports) + " |")
+            lines.append(f"| {LABELS[score]} | " + " | ".join(number(r, score) for r in reports) + " |")
     origins = [f"- {r['checkpoint']}: recipe {r['recipe']}, preset {r['preset']}; {origin(r)}" for r in reports]
     return "\n".join([*lines, "", *origins])

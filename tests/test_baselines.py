@@ -52,7 +52,7 @@ def test_it_trains_and_is_evaluated_like_the_rest(tmp_path):
     assert isinstance(model, VAE)
     report = kpp.evaluate(kpp.load_model(tmp_path), bars(22), orders=1)
     assert set(report["scores"]) == {"total", "recon", "kl_z", "kl_y", "mean_decoding", "iw"}
-    with pytest.raises(ValueError, match="scores: got memory_swap for a model without a memory"):
+    with pytest.raises(ValueError, match="scores: got memory_swap for recipe vae"):
         kpp.evaluate(model, bars(22), scores=("memory_swap",))
 
 

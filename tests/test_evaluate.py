@@ -1,6 +1,7 @@
 """The protocol: coverage, seeds, sampled latents, and diagnostics that say what they mean."""
 
 import json
+import math
 
 import pytest
 import torch
@@ -59,7 +60,7 @@ def test_a_part_is_a_fixed_random_part_and_says_so():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"scores": ("swap",)}, "scores: got swap, expected some of memory_swap"),
+        ({"scores": ("swap",)}, "scores: got swap for recipe associative, expected some of memory_swap"),
         ({"length": 12}, "length: got T = 12 for 22 images, expected at least two episodes"),
         ({"length": 4, "orders": 0}, "orders: got 0"),
     ],
@@ -121,6 +122,23 @@ def test_shuffled_cues_cost_slots_their_keys():
         order = torch.randperm(4, generator=kpp.seeded(5))
         expected = model.infer(x[:, order]).q_y.mean
         assert not torch.allclose(expected, model.infer(x).q_y.mean[:, order], atol=1e-2)
+
+
+@torch.no_grad()
+def test_an_even_prior_over_places_charges_at_most_ln_t_for_an_address():
+    model, x = tiny("slots"), episodes()
+    q, g = model.infer(x), kpp.seeded(0)
+    bound, y = model.bound(x, generator=kpp.seeded(0)), sample(q.q_y, g)  # the same draws of y and z
+    density = torch.stack([model.key_model.at(torch.tensor(t)).log_prob(y).exp() for t in range(model.config.length)])
+    charge = q.q_y.log_prob(y) - density.mean(0).log()
+    score = diagnostics.even_places(model, x, kpp.seeded(0))
+    torch.testing.assert_close(score, bound.recon + bound.kl_z + charge)
+    assert (charge <= math.log(model.config.length) + 1e-5).all() and charge.max() > 0.1
+    model.key_model.table.copy_(model.key_model.table[:1].expand_as(model.key_model.table))  # one place: no address
+    bound = model.bound(x, generator=kpp.seeded(0))
+    torch.testing.assert_close(diagnostics.even_places(model, x, kpp.seeded(0)), bound.recon + bound.kl_z)
+    with pytest.raises(ValueError, match="got even_places for recipe content, expected some of memory_swap"):
+        kpp.evaluate(tiny("content"), bars(22), length=4, scores=("even_places",))
 
 
 def test_mean_decoding_takes_no_noise():
@@ -194,5 +212,5 @@ def test_memory_gain_is_the_baselines_total_minus_ours():
     assert b["iw"]["mean"] < b["total"]["mean"]
     with pytest.raises(ValueError, match="baseline: got a model with write='placed', expected one without a memory"):
         kpp.evaluate(tiny(), bars(22), length=4, baseline=tiny())
-    with pytest.raises(ValueError, match="scores: got memory_swap for a model without a memory"):
+    with pytest.raises(ValueError, match="scores: got memory_swap for recipe vae"):
         kpp.evaluate(vae, bars(22), length=4, scores=("memory_swap",))

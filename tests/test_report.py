@@ -1,6 +1,8 @@
 """Reports as text and table; and the README's table, which must be what `kpp table` prints."""
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -42,9 +44,31 @@ def test_only_reports_are_taken(tmp_path):
             load_report(tmp_path / name)
 
 
-def test_the_readme_prints_the_results_as_they_are():
-    assert RESULTS
-    assert markdown([load_report(file) for file in RESULTS]) in (ROOT / "README.md").read_text()
+def command_of(page):
+    """The files and rows of the `kpp table` line that the page prints above its table."""
+    words = shlex.split(re.search(r"^kpp table (.*)$", page, re.M)[1], comments=True)
+    files, _, rows = " ".join(words).partition(" --scores ")
+    return [ROOT / "results" / f"{name}.json" for name in expand(files)], rows.split() or None
+
+
+def expand(files):
+    """results/{a,b}.json, as bash does it: [a, b]."""
+    return re.fullmatch(r"results/\{(.*)\}\.json", files)[1].split(",")
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
+def test_the_pages_print_what_their_commands_print(page):
+    page = (ROOT / page).read_text()
+    files, rows = command_of(page)
+    assert sorted(files) == RESULTS
+    assert markdown([load_report(file) for file in files], rows) in page
+
+
+def test_rows_can_be_chosen(report):
+    table = markdown([report], ["recon", "total"])
+    assert table.index("| recon") < table.index("| total") and "KL_Z" not in table
+    with pytest.raises(ValueError, match="scores: got totals, expected some of total, recon"):
+        markdown([report], ["totals"])
 
 
 @pytest.mark.parametrize("file", RESULTS, ids=lambda f: f.stem)
