@@ -25,7 +25,7 @@ help:
 	@echo "make tour     run every notebook and judge its numbers; results in build/tour/index.html"
 	@echo "make test     unit tests, the committed notebooks cell by cell (nbval), the tour"
 	@echo "make lab      open the course in JupyterLab"
-	@echo "make check    lint, and compare the two sides of every notebook"
+	@echo "make check    lint, compare the two sides of every notebook, and the links to this repository"
 	@echo "make sync     carry edits between notebooks/*.ipynb and notebooks/py/*.py"
 	@echo "make outputs  run the notebooks in place, so that the committed pictures and numbers are new"
 	@echo "make venv     only the set-up;   make clean / make distclean  remove results / .venv as well"
@@ -74,6 +74,7 @@ lab: $(READY)
 check: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/python tools/check_pairs.py
+	@$(BIN)/python tools/badges.py --check
 
 sync: $(READY)
 	@$(BIN)/jupytext --quiet --sync $(wildcard notebooks/*.ipynb notebooks/py/*.py)
