@@ -38,7 +38,7 @@ import sys
 
 if importlib.util.find_spec("kpp_lib") is None:  # on Colab; its torch, numpy and matplotlib stay as they are
     source = "kpp-lib @ git+https://github.com/kanerva-plus-plus/kpp@main"
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", source], check=True)
     importlib.invalidate_caches()
 
 # %%
