@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import tour_bands, tour_kernel, tour_page, tour_params
+from . import tour_bands, tour_kernel, tour_memory, tour_page, tour_params
 
 METRIC = "application/vnd.kpp.metric+json"
 SOURCE = "application/vnd.kpp.source+json"
@@ -119,7 +119,9 @@ def _collect(name: str, notebook: Any | None) -> tuple[dict[str, dict[str, Any]]
     return metrics, sources, failures
 
 
-def _visit(path: Path, out: Path, parameters: dict[str, Any], expected: Path | None) -> dict[str, Any]:
+def _visit(
+    path: Path, out: Path, parameters: dict[str, Any], expected: Path | None, memory: float | None
+) -> dict[str, Any]:
     """Execute one notebook and judge it."""
     import nbformat
 
@@ -133,6 +135,7 @@ def _visit(path: Path, out: Path, parameters: dict[str, Any], expected: Path | N
         failures.insert(0, stopped)
     elif expected is not None:
         failures += tour_bands.compare(path.stem, key, metrics, expected / f"{path.stem}.json")
+    failures += tour_memory.over(path.stem, peak, memory)
     return {
         "ok": not failures, "seconds": round(seconds, 1), "peak_mib": round(peak), "source": key, "data": sources,
         "parameters": parameters, "metrics": metrics, "failures": failures, "completed": stopped is None,
@@ -158,11 +161,13 @@ def run_tour(
     out: str | Path = "build/tour",
     expected: str | Path | None = "tests/expected",
     only: Sequence[str] | None = None,
+    memory: float | None = None,
 ) -> dict[str, Any]:
     """Execute the notebooks and write `out`/NN_name.ipynb, `out`/report.json and `out`/index.html; returns the report.
 
     `params` is a YAML file (see `tour_params`), `expected` the folder of bands (None: metrics are collected, not held
-    against anything), `only` keeps the notebooks whose names start so. Every notebook runs even when an earlier one
+    against anything), `only` keeps the notebooks whose names start so, `memory` is what a notebook's kernel may take at
+    its peak (None: any amount). Every notebook runs even when an earlier one
     fails; the report's "failures" holds one line per failure. Seconds are wall clock, memory is in MiB.
     Raises ValueError when the notebooks or the parameters file cannot be used at all.
     """
@@ -174,12 +179,13 @@ def run_tour(
     start, visits = time.perf_counter(), {}
     for count, path in enumerate(chosen, start=1):
         print(f"[{count}/{len(chosen)}] {path.stem:<26}", end="", flush=True)
-        visit = visits[path.stem] = _visit(path, out, parameters[path.stem], bands)
+        visit = visits[path.stem] = _visit(path, out, parameters[path.stem], bands, memory)
         print(
             f"{visit['seconds']:7.1f} s {visit['peak_mib']:6.0f} MiB  {'ok' if visit['ok'] else 'FAILED'}", flush=True
         )
     report = tour_page.heading(params, time.perf_counter() - start) | {
         "peak_mib": max(visit["peak_mib"] for visit in visits.values()),
+        "memory_limit_mib": memory and round(memory),
         "failures": [line for visit in visits.values() for line in visit["failures"]],
         "notebooks": visits,
     }
@@ -206,6 +212,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "a folder under it named like the parameters file for others)",
     )
     parser.add_argument(
+        "--memory-limit",
+        type=float,
+        metavar="MIB",
+        help="fail a notebook whose kernel takes more at its peak; 0: no limit (default: for the fast parameters "
+        "1.6 GB with a CPU build of torch and 2 GB with others, else no limit)",
+    )
+    parser.add_argument(
         "--write-bands",
         action="store_true",
         help="print bands suggested by this run instead of judging it; writes no file",
@@ -221,10 +234,17 @@ def _expected_folder(args: argparse.Namespace) -> Path | None:
     return Path("tests/expected") if stem == "fast" else Path("tests/expected") / stem
 
 
+def _memory_limit(args: argparse.Namespace) -> float | None:
+    if args.memory_limit is not None:
+        return args.memory_limit or None
+    return tour_memory.limit() if Path(args.params).stem == "fast" and not args.write_bands else None
+
+
 def run(args: argparse.Namespace) -> int:
     """The tour from parsed options; prints failures last and returns the exit status."""
     try:
-        report = run_tour(args.notebooks, args.params, args.out, _expected_folder(args), args.only)
+        expected, memory = _expected_folder(args), _memory_limit(args)
+        report = run_tour(args.notebooks, args.params, args.out, expected, args.only, memory)
     except ModuleNotFoundError as error:
         print(f"tour: {error.name} is missing; in the repository: pip install -e '.[dev]'", file=sys.stderr)
         return 2

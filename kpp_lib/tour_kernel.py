@@ -6,40 +6,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from .tour_memory import PeakMemory
+
 CELL_SECONDS = 6 * 3600  # a hung cell fails in the end; full training, the longest honest one, takes a few hours
-
-
-class PeakMemory:
-    """Peak resident memory, in MiB, of the processes started inside the `with` (the kernel and its children).
-
-    Sampled five times a second and summed over processes, so shared pages count more than once: an upper estimate.
-    """
-
-    def __enter__(self) -> PeakMemory:
-        import threading
-
-        import psutil
-
-        self._psutil, self.mib = psutil, 0.0
-        self._before = {child.pid for child in psutil.Process().children(recursive=True)}
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._sample, daemon=True)
-        self._thread.start()
-        return self
-
-    def _sample(self) -> None:
-        while not self._stop.wait(0.2):
-            total = 0
-            for child in self._psutil.Process().children(recursive=True):
-                try:
-                    total += 0 if child.pid in self._before else child.memory_info().rss
-                except self._psutil.Error:  # it ended between the listing and the question
-                    continue
-            self.mib = max(self.mib, total / 2**20)
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
 
 
 def _kernel_manager() -> type:

@@ -425,12 +425,14 @@ tour.record("gradient_outside", outside.abs().max())
 def downhill(centres, noise=0.0, draws=1, generator=None):
     """Mismatch [N] at window centres [N, 2] and minus its gradient [N, 2], averaged over noise on the centre."""
     centres = centres.detach().requires_grad_()
-    moved = centres + noise * torch.randn(draws, *centres.shape, generator=generator, dtype=centres.dtype)
-    windows = torch.cat([torch.full_like(moved[..., :1], 0.25), moved], -1)  # [draws, N, 3]
-    blocks = read_blocks(exact, windows.view(1, -1, 1, 3), 16)[0, :, 0]
-    losses = (blocks - target).square().mean(dim=(1, 2, 3)).view(draws, -1).mean(0)
-    (slope,) = torch.autograd.grad(losses.sum(), centres)
-    return losses.detach(), -slope
+    moves = noise * torch.randn(draws, *centres.shape, generator=generator, dtype=centres.dtype)
+    loss, slope = 0, 0
+    for move in moves:  # one draw at a time: the blocks of all draws at once would take most of a GB
+        windows = torch.cat([torch.full_like(centres[:, :1], 0.25), centres + move], -1)  # [N, 3]
+        blocks = read_blocks(exact, windows.view(1, -1, 1, 3), 16)[0, :, 0]
+        one = (blocks - target).square().mean(dim=(1, 2, 3)) / draws  # [N]
+        loss, slope = loss + one.detach(), slope + torch.autograd.grad(one.sum(), centres)[0]
+    return loss, -slope
 
 
 # %%
