@@ -161,7 +161,7 @@ def test_command_line_exit_status_and_last_words(course, monkeypatch, capsys):
     good = course.report | {"failures": []}
     monkeypatch.setattr(tour, "run_tour", lambda *args: asked.append(args) or good)
     assert tour.main(["--params", "x/full.yaml"]) == 0
-    assert asked[1][3:] == (Path("tests/expected/full"), None)
+    assert asked[1][3:] == (Path("tests/expected/full"), None, None)
     capsys.readouterr()
     assert tour.main(["--write-bands"]) == 0
     assert asked[2][3] is None

@@ -55,8 +55,9 @@ def test_the_limit_is_binders_with_room_to_spare(monkeypatch, cuda, hip, mps, gi
 
 @pytest.fixture
 def course(tmp_path):
-    """One notebook that takes 150 MiB at once, and its parameters."""
-    cells = [new_code_cell("seed = 0", metadata={"tags": ["parameters"]}), new_code_cell("b = b'x' * (150 * 2**20)")]
+    """One notebook that takes 150 MiB, and its parameters."""
+    hold = "import time\nb = b'x' * (150 * 2**20)\ntime.sleep(0.5)"
+    cells = [new_code_cell("seed = 0", metadata={"tags": ["parameters"]}), new_code_cell(hold)]
     nbformat.write(new_notebook(cells=cells), tmp_path / "00_a.ipynb")
     for name in ("fast", "full"):
         (tmp_path / f"{name}.yaml").write_text("common: {}\n")
