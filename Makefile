@@ -24,7 +24,7 @@ SPARSE := awk '/Downloading/ && /[MG]B/ || /^(Installing collected|Successfully)
 help:
 	@echo "make tour     run every notebook and judge its numbers; results in build/tour/index.html"
 	@echo "make test     unit tests, the committed notebooks cell by cell (nbval), the tour"
-	@echo "make lab      open the course in JupyterLab"
+	@echo "make lab      open the course in JupyterLab; make lab NOTEBOOK=06 opens another notebook than 00"
 	@echo "make check    lint, compare the two sides of every notebook, and the links to this repository"
 	@echo "make sync     carry edits between notebooks/*.ipynb and notebooks/py/*.py"
 	@echo "make outputs  run the notebooks in place, so that the committed pictures and numbers are new"
@@ -68,8 +68,11 @@ test: $(READY)
 	  printf '  %-6s %-7s %s\n' $$part $${!part} "$$(tail -n 1 build/test/$$part.log)"; done; \
 	[ "$$unit $$nbval $$tour" = "ok ok ok" ]
 
+NOTEBOOK ?= 00
+lab: OPENED = $(firstword $(wildcard notebooks/$(NOTEBOOK)*.ipynb))
 lab: $(READY)
-	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+	@[ -n "$(OPENED)" ] || { echo "NOTEBOOK=$(NOTEBOOK): no notebook starts so; there are" notebooks/*.ipynb >&2; exit 1; }
+	$(BIN)/jupyter lab $(OPENED)
 
 check: $(READY)
 	@$(BIN)/ruff check .

@@ -2,6 +2,8 @@
 
 import os
 import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -64,6 +66,28 @@ def test_package_names_no_version_ceiling_on_what_colab_brings():
 def test_links_to_files_lead_somewhere(page):
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", (ROOT / page).read_text())
     assert not [link for link in links if not (ROOT / page).parent.joinpath(link).exists()]
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make on this machine")
+def test_make_lab_opens_the_notebook_that_is_named():
+    def opened(*words):
+        command = ["make", "-n", *words, "lab"]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+
+    assert opened().endswith("/jupyter lab notebooks/00_start_here.ipynb")
+    named = set(re.findall(r"make .*lab NOTEBOOK=(\w+)", (ROOT / "README.md").read_text()))
+    assert len(named) == 1  # the key to drag
+    line = opened(f"NOTEBOOK={named.pop()}")
+    assert "widgets.explore(" in (ROOT / line.split()[-1]).read_text()
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make on this machine")
+def test_make_lab_refuses_a_notebook_that_is_not_there(tmp_path):
+    (tmp_path / ".ready").touch()
+    os.utime(tmp_path / ".ready", (2**33, 2**33))  # as if set up already
+    words = ["make", "NOTEBOOK=99_nowhere", f"VENV={tmp_path}", "lab"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode != 0 and "99_nowhere" in done.stderr and "notebooks/06_key_space.ipynb" in done.stderr
 
 
 def test_the_citation_is_of_the_version_we_are():
