@@ -26,7 +26,8 @@ SETTINGS = {
     "notebook-extension/tracker": {"windowingMode": "none"},  # cells out of sight stay in the page
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
 }
-JSON_OF = "window.jupyterapp.shell.currentWidget.content.model.toJSON()"
+OPEN = "window.jupyterapp?.shell.currentWidget"
+JSON_OF = f"{OPEN}.content.model.toJSON()"
 
 
 @contextmanager
@@ -69,9 +70,9 @@ class Notebook:
         self.page, self.errors = page, []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.goto(url)
-        page.wait_for_function(f"() => window.jupyterapp?.shell.currentWidget?.content?.model && {JSON_OF}.cells.length")
+        page.wait_for_function(f"() => {OPEN}?.content?.model && {JSON_OF}.cells.length")
         page.wait_for_function(
-            "() => window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.connectionStatus === 'connected'",
+            f"() => {OPEN}.sessionContext.session?.kernel?.connectionStatus === 'connected'",
             timeout=60_000,
         )
 
