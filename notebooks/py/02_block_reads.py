@@ -50,7 +50,7 @@ import torch
 import torch.nn.functional as F
 
 import kpp_lib as kpp
-from kpp_lib import plots, tour
+from kpp_lib import plots, tour, widgets
 from kpp_lib.keys import squash
 from kpp_lib.memory import place_blocks, read_blocks, window_grid
 
@@ -409,6 +409,18 @@ tour.record("gradient_outside", outside.abs().max())
 #
 # ### The field over the plane, and what noise does to it
 #
+# First by hand, if a kernel runs. The sliders move a window over the memory, from a start beside the target, which was read at
+# $(0.25, 0, 0)$; the still picture is that start. Try to come home by the arrow alone.
+#
+# > **Predict:** near the target the arrow points at it. How far away does it stop doing so? And where does it vanish?
+#
+# **Picture:** four panels: the memory with a red window, its 16 x 16 sampling points in white and a yellow arrow, the way downhill;
+# the block that is read; the target block; and minus the gradient with respect to $s$, $x$ and $y$ as three bars.
+
+# %%
+widgets.read(M, torch.tensor([0.25, 0.0, 0.0]), 16)  # a window at (0.25, 0, 0) reads the target
+
+# %% [markdown]
 # Now in two dimensions. The target block was read at the star. At every arrow a window of the same size asks the
 # gradient which way to go. On the right the same question is put to *random* windows, and the answers are averaged:
 # noise of standard deviation 0.06 on the centre, about what the keys of the course's CPU recipes start their training
