@@ -16,6 +16,7 @@ ALT = (
     250  # characters after which an alternative text ends with its sentence; the whole of it stands beside the picture
 )
 PICTURE = re.compile(r"^\**Pictures?:\**\s*(.+?)(?:\n\s*\n|\Z)", re.M | re.S)
+SETUP = 'find_spec("kpp_lib")'  # the cell that is only for Colab is folded
 EXPLORER_AFTER = "widgets.explore("  # the first such cell of notebook 06 gets the one that needs no kernel
 EXPLORER = (
     "On this page no kernel runs, but the same thing does, in your browser, on a memory of 32 other digits "
@@ -32,6 +33,8 @@ def stage(source: Path, target: Path, root: Path) -> list[str]:
         if cell.cell_type == "markdown":
             cell.source = site_pages.rewrite(cell.source, source, root)
         elif cell.cell_type == "code":
+            if SETUP in cell.source:
+                cell.metadata["tags"] = [*cell.metadata.get("tags", []), "hide-input"]
             cell.outputs = [output for output in map(plain, cell.outputs) if output]
     notebook.metadata.pop("widgets", None)
     if source.name.startswith("06"):

@@ -12,6 +12,7 @@ import badges
 
 LINK = re.compile(r"(?<=\]\()(?!https?://|#|mailto:)([^)\s#]+)(#[^)\s]*)?(?=\))")
 BADGE = re.compile(r"\[!\[[^\]]*\]\(https?://[^)]*\)\]\((https?://[^)]*)\)")
+BADGES = re.compile(rf"{BADGE.pattern}(?:\s+{BADGE.pattern})*")
 HOSTS = {"colab.research.google.com": "Colab", "mybinder.org": "Binder"}
 TREE = """
 
@@ -51,8 +52,9 @@ def trees(root: Path) -> str:
 def rewrite(text: str, source: Path, root: Path) -> str:
     """Markdown with badges as words, and links to files that are no pages of the site as links to the repository."""
     here = source.parent.relative_to(root).as_posix()
-    text = BADGE.sub(lambda found: _words(found.group(1)), text)
-    return LINK.sub(lambda found: _target(found.group(1), here, root) + (found.group(2) or ""), text)
+    text = BADGES.sub(lambda found: "Run it: " + " · ".join(map(_words, BADGE.findall(found.group()))), text)
+    text = LINK.sub(lambda found: _target(found.group(1), here, root) + (found.group(2) or ""), text)
+    return text.replace(f"(https://{badges.place(root).pages}/explorer.html)", f"({relpath('explorer.md', here)})")
 
 
 def _words(address: str) -> str:

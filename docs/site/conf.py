@@ -5,17 +5,17 @@ No page asks another host for anything: themes, search, maths and the explorer a
 
 project = "Kanerva++"
 author = "the kpp_lib authors"
-copyright = "MIT licence"
 extensions = ["myst_nb", "sphinx-mathjax-offline"]
 exclude_patterns = ["_static"]
 
 html_theme = "furo"
+pygments_dark_style = "github-dark"
+html_theme_options = {name: {"code-font-size": "0.78rem"} for name in ("light_css_variables", "dark_css_variables")}
 html_title = "Kanerva++, the course"
 html_static_path = ["_static"]
 html_favicon = "_static/favicon.svg"
 html_css_files = ["site.css"]
-html_copy_source = html_show_sourcelink = html_show_sphinx = False
-html_baseurl = ""
+html_copy_source = html_show_sourcelink = html_show_sphinx = html_show_copyright = False
 
 nb_execution_mode = "off"  # the committed outputs are shown
 nb_ipywidgets_js = {}  # a page without a kernel has no use for the widget manager and require.js of other hosts

@@ -10,19 +10,19 @@
     <div class="kpp-board">
       <canvas class="kpp-memory" width="${BOARD}" height="${BOARD}" tabindex="0" role="application"></canvas>
       <p class="kpp-hint" id="ID-hint">Drag, touch, or use the arrow keys (Shift: larger steps) to move the window.</p>
-      <fieldset><legend>Shown under the windows</legend>
-        <label><input type="radio" name="ID-under" value="memory" checked> the memory</label>
-        <label><input type="radio" name="ID-under" value="map"> what is read at each place</label>
-      </fieldset>
     </div>
     <div class="kpp-seen">
       <div class="kpp-panels">
         <figure><div class="kpp-blocks"></div><figcaption>blocks</figcaption></figure>
-        <figure><canvas class="kpp-prior" width="300" height="224" role="img"></canvas><figcaption>prior of z: mean, one std</figcaption></figure>
+        <figure><canvas class="kpp-prior" width="300" height="224" role="img"></canvas><figcaption>prior of z, −5 to 5: mean, one std</figcaption></figure>
         <figure><canvas class="kpp-picture" role="img"></canvas><figcaption>decoded from the mean</figcaption></figure>
       </div>
       <p class="kpp-says" role="status" aria-live="polite"></p>
       <fieldset class="kpp-which"><legend>Move</legend></fieldset>
+      <fieldset><legend>Show</legend>
+        <label><input type="radio" name="ID-under" value="memory" checked> memory</label>
+        <label><input type="radio" name="ID-under" value="map"> what is read at each place</label>
+      </fieldset>
       <div class="kpp-numbers"></div>
       <div class="kpp-buttons">
         <label>image <select class="kpp-image"></select></label>
@@ -80,7 +80,7 @@
       });
       const menu = this.find("image");
       menu.append(new Option("–", ""));
-      for (let t = 0; t < network.length; t++) menu.append(new Option(String(t + 1), String(t)));
+      for (let t = 0; t < network.length; t++) menu.append(new Option(String(t)));
       this.find("picture").width = this.find("picture").height = network.image_size;
     }
 
@@ -194,13 +194,11 @@
       const image = this.underlays[under]; // the map's tiles are centred on the places that they were read at
       if (under === "memory" || image.complete) pen.drawImage(image, ...square(0, 0, half));
       const active = this.active();
-      seen.windows.forEach((w, k) => {
-        for (const [colour, width] of [["#fff", 7], [HEADS[k % HEADS.length], active.includes(k) ? 4 : 2]]) {
-          pen.strokeStyle = colour;
-          pen.lineWidth = width;
-          pen.setLineDash(k && width < 7 ? [10, 10] : []); // two windows in one place are both seen
-          pen.strokeRect(...square(w.x, w.y, w.s));
-        }
+      const frames = seen.windows.map((w) => square(w.x, w.y, w.s));
+      for (const frame of frames) outline(pen, frame, "#fff", 7, []);
+      frames.forEach((frame, k) => {
+        const width = active.includes(k) ? 4 : 2;
+        outline(pen, frame, HEADS[k % HEADS.length], width, k ? [10, 10] : []); // two in one place are both seen
       });
     }
 
@@ -222,6 +220,12 @@
 
   /** [left, top, width, height] on the board of a square of half-side s around (x, y). */
   const square = (x, y, s) => [((x - s + 1) / 2) * BOARD, ((y - s + 1) / 2) * BOARD, s * BOARD, s * BOARD];
+
+  function outline(pen, frame, colour, width, dashes) {
+    Object.assign(pen, { strokeStyle: colour, lineWidth: width });
+    pen.setLineDash(dashes);
+    pen.strokeRect(...frame);
+  }
 
   function memoryCanvas(network) {
     const canvas = document.createElement("canvas");
