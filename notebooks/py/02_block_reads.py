@@ -188,7 +188,7 @@ tour.record("figure11_bottom_edge", reach[1, 1], "half-widths")
 # **Where the printed sum needs help.** The paper lets $n$ and $r$ run from $-1$ to $J$, and feeds in the $i^t, j^t$ of
 # equation 8, which lie in $[-1, 1]$. But $r$ and $n$ are pixel numbers. The two have to be in one unit first:
 #
-# $$i = \frac{(i^t + 1)\,W - 1}{2} \quad\text{(align\_corners=False)}, \qquad i = \frac{(i^t + 1)\,(W - 1)}{2} \quad\text{(align\_corners=True)}.$$
+# $$i = \frac{(i^t + 1)\,W - 1}{2} \quad\text{(align}\_\text{corners=False)}, \qquad i = \frac{(i^t + 1)\,(W - 1)}{2} \quad\text{(align}\_\text{corners=True)}.$$
 #
 # The sums then run over the pixels that exist, $0 \dots W - 1$. Whatever lies outside simply has no term, which is
 # "zero padding".
