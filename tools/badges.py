@@ -4,7 +4,8 @@
     python tools/badges.py --check    # say which do not follow; part of `make check`
 
 Colab and Binder links of README, docs and notebook heads, the address of the published site, the address that a
-notebook's setup cell installs from, the address to clone, and CITATION.cff. Both files of a notebook are rewritten, so that they stay in step.
+notebook's setup cell installs from, the address to clone, and CITATION.cff. Both files of a notebook are rewritten, so
+that they stay in step.
 """
 
 from __future__ import annotations
