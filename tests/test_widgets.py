@@ -163,6 +163,7 @@ def test_the_benchmark_covers_every_widget_of_the_notebooks(capsys):
 
     assert bench_widgets.main(["--moves", "1", "--limit", "5000"]) == 0
     printed = capsys.readouterr().out
+    assert bench_widgets.main(["--moves", "1", "--limit", "0"]) == 1
     cells = [p.read_text() for p in (Path(__file__).parents[1] / "notebooks" / "py").glob("*.py")]
     used = set(re.findall(r"^widgets\.(\w+)\(", "\n".join(cells), re.M)) - {"view"}
     assert used == set(re.findall(r"^0\d (\w+) ", printed, re.M))

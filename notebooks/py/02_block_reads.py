@@ -50,7 +50,7 @@ import torch
 import torch.nn.functional as F
 
 import kpp_lib as kpp
-from kpp_lib import plots, tour, widgets
+from kpp_lib import checks, plots, tour, widgets
 from kpp_lib.keys import squash
 from kpp_lib.memory import place_blocks, read_blocks, window_grid
 
@@ -88,7 +88,38 @@ digit.shape, M.shape
 # to know the place in the memory (the source) to look at. The formula is right as it stands if you read the right-hand
 # side as a place in the block and the left-hand side as a place in the memory. That is how the paper's own example
 # works, and how we use it.
+
+# %% [markdown] tags=["exercise:sample_places"]
+# **Exercise: where a block looks.** Write equation 8 as a function: from a window $(s, x, y)$ to the $g \times g$
+# places of the memory, $(x, y)$ each, at the centres of the block's pixels. No `affine_grid`. The next cells do it
+# for one window; try before you look.
+
+# %% tags=["exercise:sample_places"]
+def sample_places(window, g):
+    """Window (s, x, y), a tensor [3] -> places [g, g, 2]: the row goes down, the column to the right."""
+    ...  # your lines
+
+
+checks.sample_places(sample_places)
+
+# %% [markdown] tags=["exercise:sample_places"]
+# <details><summary>Solution: sample_places</summary>
 #
+# ```python
+# def sample_places(window, g):
+#     """Window (s, x, y), a tensor [3] -> places [g, g, 2]: the row goes down, the column to the right."""
+#     s, x, y = window
+#     centres = (2 * torch.arange(g) + 1) / g - 1  # of the block's pixels, in its own frame
+#     across, down = s * centres + x, s * centres + y
+#     return torch.stack([across.expand(g, g), down[:, None].expand(g, g)], dim=-1)
+# ```
+#
+# The block's frame is from -1 to 1 too, so $s$ is a half-width. A negative $s$ needs no case of its own: it turns
+# both axes, and the block comes out turned by 180 degrees.
+#
+# </details>
+
+# %% [markdown]
 # > **Before you run it:** for $\theta = (0.5;\ 0.3, 0.5)$, which are the first and last $x$ that a block four pixels
 # > wide looks at? Is it the edge of the window, or half a block pixel inside it?
 
@@ -157,11 +188,45 @@ tour.record("figure11_bottom_edge", reach[1, 1], "half-widths")
 # **Where the printed sum needs help.** The paper lets $n$ and $r$ run from $-1$ to $J$, and feeds in the $i^t, j^t$ of
 # equation 8, which lie in $[-1, 1]$. But $r$ and $n$ are pixel numbers. The two have to be in one unit first:
 #
-# $$i = \frac{(i^t + 1)\,W - 1}{2} \quad\text{(align\_corners=False)}, \qquad i = \frac{(i^t + 1)\,(W - 1)}{2} \quad\text{(align\_corners=True)}.$$
+# $$i = \frac{(i^t + 1)\,W - 1}{2} \quad\text{(align}\_\text{corners=False)}, \qquad i = \frac{(i^t + 1)\,(W - 1)}{2} \quad\text{(align}\_\text{corners=True)}.$$
 #
 # The sums then run over the pixels that exist, $0 \dots W - 1$. Whatever lies outside simply has no term, which is
 # "zero padding".
+
+# %% [markdown] tags=["exercise:read_block"]
+# **Exercise: read a block.** Write equation 9 with sums and products alone: no `grid_sample`. Use
+# `align_corners=False`, and let what lies outside the memory count as zero. The two tents are separable: weights of
+# the columns [g, W], weights of the rows [g, H], one `einsum`.
+
+# %% tags=["exercise:read_block"]
+def read_block(memory, window, g):
+    """Equation 9: memory [C, H, W], window (s, x, y), a tensor [3] -> block [C, g, g]."""
+    ...  # your lines
+
+
+checks.read_block(read_block)
+
+# %% [markdown] tags=["exercise:read_block"]
+# <details><summary>Solution: read_block</summary>
 #
+# ```python
+# def read_block(memory, window, g):
+#     """Equation 9: memory [C, H, W], window (s, x, y), a tensor [3] -> block [C, g, g]."""
+#     height, width = memory.shape[1:]
+#     s, x, y = window
+#     centres = (2 * torch.arange(g) + 1) / g - 1
+#     i = ((s * centres + x + 1) * width - 1) / 2  # pixel numbers along x, not whole
+#     j = ((s * centres + y + 1) * height - 1) / 2
+#     columns = torch.clamp(1 - (i[:, None] - torch.arange(width)).abs(), min=0)  # [g, W]
+#     rows = torch.clamp(1 - (j[:, None] - torch.arange(height)).abs(), min=0)  # [g, H]
+#     return torch.einsum("cnr,in,jr->cij", memory, rows, columns)
+# ```
+#
+# Outside needs no `if`: a place more than one pixel beyond the last centre has weight zero everywhere.
+#
+# </details>
+
+# %% [markdown]
 # > **Predict:** what would a block show if you took equation 9 at its word, and compared $i^t \in [-1, 1]$ with pixel
 # > numbers?
 
@@ -675,7 +740,37 @@ tour.record("placed_overlap_over_alone", clash[1:].min() / (clash[0] + 0.01))
 # memory share its content. That is why a model that computes its keys from the image has to learn to spread its images
 # out, and why it gets $K = 2$ keys per image: two chances to be alone. The course's default model gives each image of
 # an episode a cell of its own instead (notebook 03; ours).
+
+# %% [markdown] tags=["exercise:place_block"]
+# **Exercise: the inverse.** Place one block at a window: for each pixel of the memory, find its place in the block,
+# and sample the block there. `F.affine_grid` and `F.grid_sample` may help (`align_corners=False`); outside the window
+# the memory is zero. No masks yet, no floor.
+
+# %% tags=["exercise:place_block"]
+def place_block(block, window, size):
+    """Block [C, g, g], window (s, x, y), a tensor [3], s > 0 -> memory [C, size, size]."""
+    ...  # your lines
+
+
+checks.place_block(place_block)
+
+# %% [markdown] tags=["exercise:place_block"]
+# <details><summary>Solution: place_block</summary>
 #
+# ```python
+# def place_block(block, window, size):
+#     """Block [C, g, g], window (s, x, y), a tensor [3], s > 0 -> memory [C, size, size]."""
+#     s, x, y = window
+#     theta = torch.tensor([[1 / s, 0, -x / s], [0, 1 / s, -y / s]])
+#     grid = F.affine_grid(theta[None], [1, 1, size, size], align_corners=False)
+#     return F.grid_sample(block[None], grid, align_corners=False)[0]
+# ```
+#
+# A mask is the same function on a block of ones. With several blocks, sum both and divide: that is `place_blocks`.
+#
+# </details>
+
+# %% [markdown]
 # The package's `place_blocks` is two matrix products. To be sure that it *is* the inverse read, here is the definition
 # with `grid_sample`.
 

@@ -85,6 +85,11 @@ class Notebook:
         )
         self.page.wait_for_function("() => window.ran", timeout=seconds * 1000)
 
+    def close(self):
+        """Close the page and end its kernel, so that only one runs at a time."""
+        self.page.evaluate(f"async () => {{ await {OPEN}.sessionContext.shutdown() }}")
+        self.page.close()
+
     def command(self, name):
         self.page.evaluate("name => window.jupyterapp.commands.execute(name)", name)
 
@@ -112,6 +117,7 @@ class Box:
     def __init__(self, page, locator):
         self.page, self.locator = page, locator
         self.picture, self.sliders = locator.locator("img.widget-image"), locator.locator(".noUi-handle")
+        self.menus = locator.locator("select")
 
     def bytes(self):
         """What the Image widget shows, as the page got it."""
@@ -137,6 +143,11 @@ class Box:
         handle.focus()
         for _ in range(times):
             self.page.keyboard.press(key)
+
+    def choose(self, menu):
+        """The next entry of a menu, by keyboard."""
+        self.menus.nth(menu).focus()
+        self.page.keyboard.press("ArrowDown")
 
     def drag(self, slider, across=0.75):
         """Drag a handle to `across` of its track, in steps as a hand does."""

@@ -19,7 +19,7 @@ def lab(tmp_path_factory):
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", WITH_WIDGETS)
-def test_a_reader_runs_it_and_moves_every_slider(name, lab, browser, shots):
+def test_a_reader_runs_it_and_moves_everything(name, lab, browser, shots):
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     notebook = Notebook(page, lab(f"{name}.ipynb"))
     notebook.run_all(seconds=300)
@@ -31,7 +31,9 @@ def test_a_reader_runs_it_and_moves_every_slider(name, lab, browser, shots):
         for slider in range(box.sliders.count()):
             assert box.changed(lambda b=box, s=slider: b.press(s)), f"box {i}, slider {slider}: arrow keys"
             assert box.changed(lambda b=box, s=slider: b.drag(s)), f"box {i}, slider {slider}: mouse"
+        for menu in range(box.menus.count()):
+            assert box.changed(lambda b=box, m=menu: b.choose(m)), f"box {i}, menu {menu}"
         assert box.error() == ""
         box.locator.screenshot(path=shots / f"{name}-{i}.png")
     assert notebook.failures() == []
-    page.close()
+    notebook.close()
