@@ -18,13 +18,14 @@ PIP := PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version-che
 # Of pip's hundreds of lines, those that show that something moves: large downloads and the last step. Errors come on stderr.
 SPARSE := awk '/Downloading/ && /[MG]B/ || /^(Installing collected|Successfully)/ { print "  " substr($$0, 1, 110); fflush() }'
 
-.PHONY: help venv tour test lab check exercises sync outputs clean distclean
+.PHONY: help venv tour test lab site check exercises sync outputs clean distclean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make tour     run every notebook and judge its numbers; results in build/tour/index.html"
 	@echo "make test     unit tests, the committed notebooks cell by cell (nbval), the tour"
 	@echo "make lab      open the course in JupyterLab; make lab NOTEBOOK=06 opens another notebook than 00"
+	@echo "make site     the course as static pages in build/site, with a key to drag that needs no kernel"
 	@echo "make check    lint, compare the two sides of every notebook, its exercises with their sources, and our links"
 	@echo "make sync     carry edits between notebooks/*.ipynb and notebooks/py/*.py"
 	@echo "make exercises  write the exercises of exercises/ into the notebooks"
@@ -74,6 +75,9 @@ lab: OPENED = $(firstword $(wildcard notebooks/$(NOTEBOOK)*.ipynb))
 lab: $(READY)
 	@[ -n "$(OPENED)" ] || { echo "NOTEBOOK=$(NOTEBOOK): no notebook starts so; there are" notebooks/*.ipynb >&2; exit 1; }
 	$(BIN)/jupyter lab $(OPENED)
+
+site: $(READY)
+	@$(BIN)/python tools/build_site.py build/site
 
 check: $(READY)
 	@$(BIN)/ruff check .

@@ -79,7 +79,7 @@ def _train_arguments(p: argparse.ArgumentParser) -> None:
         "every step, which fixed bits would overfit; validation and test bits are the fixed ones (default: "
         "%(default)s)",
     )
-    p.add_argument("--device", help="cpu, cuda or mps (default: the best there is)")
+    p.add_argument("--device", help="cpu, cuda or mps (default: KPP_DEVICE, else the best there is)")
     p.add_argument(
         "--set",
         nargs="+",

@@ -52,6 +52,22 @@ def look(model: KanervaPlusPlus, memory: Tensor, y: Tensor, kind: str | None = N
     )
 
 
+def read_and_way(memory: Tensor, window: Tensor, target: Tensor) -> tuple[Tensor, float, Tensor]:
+    """A block [C, g, g] of `memory` [1, C, S, S] at `window` [3], its mean squared mismatch with `target` [C, g, g],
+    and minus the gradient of that with respect to (s, x, y), [3]: which way the window should go (eq. 9).
+    """
+    if window.shape != (3,) or target.dim() != 3:
+        raise ValueError(
+            f"window, target: got {tuple(window.shape)} and {tuple(target.shape)}, expected [3] and [C, g, g]"
+        )
+    with torch.enable_grad():
+        at = window.detach().clone().requires_grad_()
+        block = read_blocks(memory.detach(), at.view(1, 1, 1, 3), target.shape[-1])[0, 0, 0]
+        mismatch = (block - target).square().mean()
+        (gradient,) = torch.autograd.grad(mismatch, at)
+    return block.detach(), mismatch.item(), -gradient
+
+
 @torch.no_grad()
 def pictures(model: KanervaPlusPlus, memory: Tensor, y: Tensor, kind: str | None = None) -> Tensor:
     """What the memory [1, C, S, S] holds at many keys y [N, K, 3]: [N, C, H, W], decoded from the prior's means."""

@@ -85,20 +85,24 @@ class KanervaPlusPlus(nn.Module):
         """`posterior` with the keys that find x in the memory, where keys are looked up; else as it is."""
         return posterior._replace(q_y=self.look_up(x, memory)) if self.config.keys == "lookup" else posterior
 
-    def look_up(self, x: Tensor, memory: Tensor) -> Independent:
+    def look_up(self, x: Tensor, memory: Tensor, held: Tensor | None = None) -> Independent:
         """q(Y | X, M): for each image the slot whose picture it is most likely a noisy copy of, at that slot's spread.
 
         x [B, T, C, H, W], memory [B, 3, S, S]. All slots are read and decoded at their means; a bit of x differs from
         the picture with probability `lookup_flip`. The Kanerva Machine too searches its memory for the address. The
-        memory is given and q may depend on it, so equation 4 stays a bound. Ours.
+        memory is given and q may depend on it, so equation 4 stays a bound. Ours. `held`: slot_pictures(memory), where
+        they are at hand.
         """
         with torch.no_grad():
-            slots = self.key_model.slots().mean.expand(memory.shape[0], -1, -1, -1)  # [B, N, K, 3]
-            pictures = self.read_images(memory, slots, sampled=False).flatten(2)  # [B, N, D]
+            pictures = (self.slot_pictures(memory) if held is None else held).flatten(2)  # [B, N, D]
             ink = pictures + (1 - 2 * pictures) * self.config.lookup_flip  # chance of ink in a copy
             cue = x.flatten(2)  # [B, T, D]
             match = cue @ ink.log().mT + (1 - cue) @ (1 - ink).log().mT  # [B, T, N]
         return self.key_model.at(match.argmax(dim=-1))
+
+    def slot_pictures(self, memory: Tensor) -> Tensor:
+        """What each place of the memory holds, decoded at the means: [B, 3, S, S] -> [B, N, C, H, W]; keys="lookup"."""
+        return self.read_images(memory, self.key_model.slots().mean.expand(memory.shape[0], -1, -1, -1), sampled=False)
 
     def write(self, x: Tensor, posterior: Posterior | None = None) -> Tensor:
         """The memory of each episode, [B, T, C, H, W] -> [B, 3, S, S]. Deterministic.
@@ -222,16 +226,19 @@ class KanervaPlusPlus(nn.Module):
         steps: int = 10,
         generator: torch.Generator | None = None,
         sampled: bool = False,
+        held: Tensor | None = None,
     ) -> Tensor:
         """Iterative reading (eq. 7): infer keys from the last picture, read, decode, again; the memory stays as it is.
 
         x: [B, T, C, H, W], noisy or not, grey or not. Returns [steps + 1, B, T, C, H, W], the input first. Means are
-        fed back; with `sampled`, y and z are drawn (eq. 7 draws y).
+        fed back; with `sampled`, y and z are drawn (eq. 7 draws y). held: as in `look_up`.
         """
-        memory = self._check_memory(memory, x.shape[0])
+        check_images(x, self.config)
+        memory, found = self._check_memory(memory, x.shape[0]), self.config.keys == "lookup"
+        held = self.slot_pictures(memory) if found and held is None else held  # once: the memory stays as it is
         pictures = [x]
         for _ in range(at_least_one("steps", steps)):
-            q_y = self.infer(pictures[-1], memory).q_y
+            q_y = self.look_up(pictures[-1], memory, held) if found else self.encode(pictures[-1]).q_y
             y = sample(q_y, generator) if sampled else q_y.mean
             pictures.append(self.read_images(memory, y, generator, sampled))
         return torch.stack(pictures)

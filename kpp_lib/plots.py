@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 from matplotlib.patches import Ellipse, Rectangle
 from torch import Tensor
 
@@ -181,63 +180,6 @@ def sheet(pictures: Tensor, columns: int) -> np.ndarray:
     tiles = torch.zeros(rows * columns, c, h, w)
     tiles[:n] = pictures.detach().float().cpu()
     return picture(tiles.view(rows, columns, c, h, w).permute(2, 0, 3, 1, 4).reshape(c, rows * h, columns * w))
-
-
-def key_view(
-    memory: Tensor, window: Tensor, blocks: Tensor, mean: Tensor, std: Tensor, image: Tensor, title: str = ""
-) -> Figure:
-    """One read from end to end: memory [3, S, S] with K windows, K blocks [K, 3, g, g], the prior of z [L], the
-    picture.
-
-    One axes for all panels, and no layout engine: it is drawn again at every move of a slider, and axes are what takes
-    time.
-    """
-    fig = Figure(figsize=(8.4, 2.75))
-    board = fig.add_axes((0, 0, 1, 1), xlim=(0, 8.4), ylim=(0, 2.75), xticks=[], yticks=[])  # in inches
-    board.set_axis_off()
-    style = {"fontsize": 9, "ha": "center", "va": "center"}
-    _paste(board, memory_picture(memory), 0.1, 0.1, 2.2)
-    for i, (s, x, y) in enumerate(window.detach().cpu().tolist()):
-        corner = (1.2 + 1.1 * (x - s), 1.2 - 1.1 * (y + s))  # the frame [-1, 1]^2, y down, on the board, y up
-        board.add_patch(Rectangle(corner, 2.2 * s, 2.2 * s, fill=False, edgecolor=HEADS[i % len(HEADS)], linewidth=1.8))
-    side = min(1.0, 2.2 / len(blocks) - 0.08)
-    flat = memory_picture(blocks.permute(1, 0, 2, 3).flatten(1, 2)).reshape(len(blocks), blocks.shape[2], -1, 3)
-    for i, block in enumerate(flat):
-        bottom = 2.3 - (i + 1) * side - 0.16 * i
-        _paste(board, block, 2.5, bottom, side, HEADS[i % len(HEADS)])
-    _paste(board, picture(image), 6.1, 0.1, 2.2)
-    for at, text in (
-        (1.2, "memory, windows read"),
-        (2.5 + side / 2, "blocks"),
-        (4.82, "prior of z: mean, one std"),
-        (7.2, "decoded from the mean"),
-    ):
-        board.text(at, 2.4, text, **style)
-    board.text(4.2, 2.63, title, **style)
-    _spread(board, mean.detach().cpu().numpy(), std.detach().cpu().numpy(), 3.75, 0.3, 2.15, 2.0)
-    return fig
-
-
-def _paste(ax: Axes, array: np.ndarray, left: float, bottom: float, side: float, edge: str = "0.3") -> None:
-    image = AxesImage(ax, cmap="gray_r", extent=(left, left + side, bottom, bottom + side), interpolation="nearest")
-    image.set(data=array, clim=(0, 1))
-    ax.add_image(image)  # imshow would set limits and aspect of the axes again, each time
-    ax.add_patch(Rectangle((left, bottom), side, side, fill=False, edgecolor=edge, linewidth=1.2, clip_on=False))
-
-
-def _spread(
-    ax: Axes, mean: np.ndarray, std: np.ndarray, left: float, bottom: float, width: float, height: float
-) -> None:
-    """Each mean [L] with a bar of one standard deviation each way, values -5 to 5, in a box on `ax`."""
-    across = left + width * (np.arange(len(mean)) + 1) / (len(mean) + 1)
-    low, middle, high = (bottom + height * (v.clip(-5, 5) + 5) / 10 for v in (mean - std, mean, mean + std))
-    ax.vlines(across, low, high, color="0.6", linewidth=1.2)
-    ax.plot(across, middle, ".", color="black", markersize=2.5)
-    ax.add_patch(Rectangle((left, bottom), width, height, fill=False, edgecolor="0.3", linewidth=0.8))
-    ax.plot((left, left + width), (bottom + height / 2,) * 2, color="0.3", linewidth=0.6)
-    ax.text(
-        left + width / 2, bottom - 0.13, f"latent 1 to {len(mean)}, from -5 to 5", fontsize=8, ha="center", va="center"
-    )
 
 
 def pictures(images: Tensor, columns: int = 8, title: str = "") -> Figure:

@@ -41,8 +41,8 @@ def fit(
     Writes `out/log.csv` (a row per `log_every` steps and per validation), `out/last` (to resume from) and `out/best`.
     Called again with the same config and data, a stopped run goes on where it was, step for step as if never stopped. A
     folder with another run in it is a ValueError, as is any run with `resume=False`: nothing on disk is lost. Raises
-    FloatingPointError, with the step and the term, when the loss is not finite. Under torchrun each process takes its
-    own `config.episodes` episodes a step.
+    FloatingPointError, with the step and the term, when the loss is not finite. `device`: None takes KPP_DEVICE, else
+    the best there is. Under torchrun each process takes its own `config.episodes` episodes a step.
     """
     out, (rank, world) = Path(out), _join()
     device = torch.device(device or _best_device())
@@ -178,6 +178,8 @@ def _check_finite(bound: Bound, step: int) -> None:
 
 
 def _best_device() -> str:
+    if named := os.environ.get("KPP_DEVICE"):  # for notebooks, which name none: an Apple GPU may lack an operation
+        return named
     if torch.cuda.is_available():
         return f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
     return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -13,7 +13,7 @@ import base64
 import html
 import io
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -22,10 +22,12 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from . import plots
+from . import boards, plots
 from .episodes import seeded
-from .keyspace import look, pictures
-from .model import KanervaPlusPlus
+from .keyspace import look, pictures, read_and_way
+from .memory import read_blocks, window_grid
+from .model import KanervaPlusPlus, Posterior
+from .noise import KINDS, add_noise
 
 PAUSE = 0.02  # seconds in which further moves of a slider join the picture that is about to be drawn
 DPI = 80
@@ -49,7 +51,7 @@ def png(fig: Figure, dpi: int = DPI) -> bytes:
     return buffer.getvalue()
 
 
-def live(draw: Callable[..., Figure], **controls: tuple[float, float, float] | dict[str, Any]) -> Any:
+def live(draw: Callable[..., Figure], /, **controls: tuple[float, float, float] | dict[str, Any]) -> Any:
     """A box of sliders over `draw(**values) -> Figure`, one per keyword.
 
     A control is (low, high, start), a slider, or a dict {label: value}, a menu that starts at its first entry. The box
@@ -130,11 +132,11 @@ def _live_class() -> type:
 
 
 def view(model: KanervaPlusPlus, memory: Tensor, y: Tensor, kind: str | None = None) -> Figure:
-    """`plots.key_view` of the memory [1, 3, S, S] at keys y [K, 3]; `kind` is another squash than the model's own."""
+    """`boards.key_view` of the memory [1, 3, S, S] at keys y [K, 3]; `kind` is another squash than the model's own."""
     v = look(model, memory, y, kind)
     half = ", ".join(f"{s:.2f}" for s, _, _ in v.window.tolist())
     title = f"half-widths s: {half}    ln p(y) = {v.log_p:.2f} nats"
-    return plots.key_view(memory[0], v.window, v.blocks, v.mean, v.std, v.picture, title)
+    return boards.key_view(memory[0], v.window, v.blocks, v.mean, v.std, v.picture, title)
 
 
 def explore(model: KanervaPlusPlus, memory: Tensor, y: Tensor, head: int = 0, kind: str | None = None) -> Any:
@@ -154,6 +156,16 @@ def explore(model: KanervaPlusPlus, memory: Tensor, y: Tensor, head: int = 0, ki
     return live(figure, key={f"key {i + 1} of {len(y)}": i for i in heads}, **sliders)
 
 
+def perturb(model: KanervaPlusPlus, memory: Tensor, y: Tensor, draws: int = 40) -> Any:
+    """Keys around 0, where a `std` of 1 draws them from p(Y), or around y [K, 3]: sliders for the draw and for std."""
+    noise = torch.randn(draws, *y.shape, generator=seeded(1))
+
+    def figure(around: bool, draw: int, std: float) -> Figure:
+        return view(model, memory, around * y + std * noise[draw - 1])
+
+    return live(figure, around={"0, as p(Y)": False, "the keys given": True}, draw=(1, draws, 1), std=(0.0, 2.0, 1.0))
+
+
 def walk(model: KanervaPlusPlus, memory: Tensor, start: Tensor, end: Tensor) -> Any:
     """A slider from the keys `start` [K, 3] (0) to `end` (1), along the straight line between them in key space."""
     return live(lambda place: view(model, memory, torch.lerp(start, end, place)), place=(0.0, 1.0, 0.5))
@@ -168,3 +180,74 @@ def shake(model: KanervaPlusPlus, memory: Tensor, y: Tensor, n: int = 16, seed: 
         return plots.pictures(pictures(model, memory, y + std * noise), 8, f"keys + N(0, {std:.3f}\N{SUPERSCRIPT TWO})")
 
     return live(figure, log10_std=(-3.0, 0.5, -1.0))
+
+
+def read(memory: Tensor, window: Tensor, size: int) -> Any:
+    """Sliders for s, x and y of a window over `memory` [1, C, S, S]; the target is the block [C, size, size] that is
+    read at `window` [3], where the gradient of the mismatch is 0. Equations 8 and 9.
+    """
+    target = read_blocks(memory, window.view(1, 1, 1, 3), size)[0, 0, 0]
+
+    def figure(**at: float) -> Figure:
+        here = torch.tensor([at["s"], at["x"], at["y"]])
+        block, mismatch, way = read_and_way(memory, here, target)
+        points = window_grid(here[None], size)[0]  # [g, g, 2]
+        title = f"mismatch {mismatch:.4f}    -gradient (s, x, y): " + ", ".join(f"{v:+.3f}" for v in way.tolist())
+        return boards.read_view(memory[0], here, points, block, target, way, title)
+
+    s, x, y = window.tolist()
+    return live(figure, s=(0.05, 1.0, s), x=(-1.3, 1.3, min(x + 0.2, 1.3)), y=(-1.3, 1.3, max(y - 0.1, -1.3)))
+
+
+def written(models: Mapping[str, KanervaPlusPlus], episodes: Tensor) -> Any:
+    """Menus and sliders over models, `episodes` [N, T, C, H, W] and the image: where each was written.
+
+    The third panel is how much M changes when that image's embedding alone is replaced, by that of the one after it.
+    """
+
+    @cache
+    @torch.no_grad()
+    def remembered(model: KanervaPlusPlus, which: int) -> tuple[Tensor, Posterior]:
+        x = episodes[which - 1 : which]
+        posterior = model.encode(x)
+        return model.write(x, posterior), posterior
+
+    @torch.no_grad()
+    def figure(model: KanervaPlusPlus, episode: int, image: int) -> Figure:
+        x, (memory, posterior) = episodes[episode - 1 : episode], remembered(model, episode)
+        e = posterior.e.clone()  # [1, T, F]
+        e[:, image] = posterior.e[:, (image + 1) % e.shape[1]]
+        other = posterior._replace(e=e, place=model.key_model(e).mean)
+        change = (model.write(x, other) - memory)[0].abs().mean(0)  # [S, S]
+        found = model.read_images(memory, posterior.place[:, image : image + 1], sampled=False)[0, 0]
+        windows = model.window(posterior.place)[0]
+        return boards.write_view(x[0, image], memory[0], windows, image, change, found)
+
+    return live(figure, model=dict(models), episode=(1, len(episodes), 1), image=(0, episodes.shape[1] - 1, 0))
+
+
+def clean_up(model: KanervaPlusPlus, grey: Tensor, memory: Tensor, steps: int = 10) -> Any:
+    """A menu for the kind of noise; sliders for its strength, the image, and the step of reading (eq. 7, means).
+
+    grey: [T, C, H, W] in [0, 1]; memory: [2, 3, S, S], the one that the clean bits of `grey` wrote and another one, as
+    the control. A picture that comes back as it was ends the iteration: every later step would give it again.
+    """
+    held = [model.slot_pictures(m[None]) if model.config.keys == "lookup" else None for m in memory]
+
+    @cache
+    def path(kind: str, strength: float, image: int, which: int) -> list[Tensor]:
+        return [add_noise(grey[image], kind, strength, seeded(image))]  # grows as steps are asked for
+
+    def after(step: int, *case: Any) -> Tensor:
+        seen, which = path(*case), case[-1]
+        while len(seen) <= step and not (len(seen) > 1 and torch.equal(seen[-1], seen[-2])):
+            seen.append(model.iterate(seen[-1][None, None], memory[[which]], steps=1, held=held[which])[1, 0, 0])
+        return seen[min(step, len(seen) - 1)]
+
+    def figure(noise: str, strength: float, image: int, step: int) -> Figure:
+        own, other = (after(step, noise, strength, image, which) for which in (0, 1))
+        named = {"noisy cue": path(noise, strength, image, 0)[0], f"step {step}": own, "in another memory": other}
+        return boards.clean_view((grey[image] > 0.5).float(), named, f"{noise}, strength {strength:.2f}")
+
+    kinds = {kind: kind for kind in KINDS}
+    return live(figure, noise=kinds, strength=(0.0, 1.0, 0.3), image=(0, len(grey) - 1, 0), step=(0, steps, 1))

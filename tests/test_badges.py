@@ -13,6 +13,7 @@ LINKS = """[Colab](https://colab.research.google.com/github/old/place/blob/main/
 source = "kpp-lib @ git+https://github.com/old/place@main"
 git clone https://github.com/old/place kpp
 repository-code: https://github.com/old/place
+[a key to drag](https://old.github.io/place/explorer.html)
 [someone else's](https://github.com/old/place/issues/3)
 """
 FOLLOWED = """[Colab](https://colab.research.google.com/github/ada/notes/blob/course/notebooks/00_a.ipynb)
@@ -20,6 +21,7 @@ FOLLOWED = """[Colab](https://colab.research.google.com/github/ada/notes/blob/co
 source = "kpp-lib @ git+https://github.com/ada/notes@course"
 git clone https://github.com/ada/notes kpp
 repository-code: https://github.com/ada/notes
+[a key to drag](https://ada.github.io/notes/explorer.html)
 [someone else's](https://github.com/old/place/issues/3)
 """
 

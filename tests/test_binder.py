@@ -1,12 +1,14 @@
 """What Binder makes of this repository, asked of its own builder; no container is built, so no Docker is needed."""
 
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
-from checkout import copy_of_tracked_files
+from checkout import contents, copy_of_tracked_files, offline_pip, small_environment
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="repo2docker does not run on Windows")
 
@@ -54,6 +56,30 @@ def test_both_scripts_are_run_after_that(dockerfile):
     copied, built = position(r"COPY .*\bsrc/ ", dockerfile), position("RUN ./binder/postBuild", dockerfile)
     assert -1 < copied < built
     assert 'R2D_ENTRYPOINT="${REPO_DIR}/binder/start"' in dockerfile
+
+
+def test_post_build_adds_the_package_and_nothing_else(clone, tmp_path):
+    python, site = small_environment(tmp_path / "conda", {"torch": "2.0.0", "numpy": "1.22.0"})  # below our floors
+    before, path = contents(site), {"PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(["binder/postBuild"], cwd=clone, capture_output=True, text=True, env=offline_pip() | path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = contents(site)
+    assert {name: after.get(name) for name in before} == before
+    assert all("kpp_lib" in name for name in after.keys() - before.keys())
+    ask = [python, "-c", "import importlib.util; print(importlib.util.find_spec('kpp_lib').origin)"]
+    found = subprocess.run(ask, cwd=tmp_path, capture_output=True, text=True, check=True, env=offline_pip()).stdout
+    assert Path(found.strip()) == clone.resolve() / "kpp_lib" / "__init__.py"  # wherever a notebook stands
+
+
+def test_start_hands_over_with_one_thread(clone):
+    command = [
+        "binder/start",
+        sys.executable,
+        "-c",
+        "import os, sys; print(os.environ['OMP_NUM_THREADS'], sys.argv[1])",
+        "on",
+    ]
+    assert subprocess.run(command, cwd=clone, capture_output=True, text=True, check=True).stdout.split() == ["1", "on"]
 
 
 def test_a_local_path_in_the_environment_would_be_seen(tmp_path):

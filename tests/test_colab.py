@@ -1,20 +1,15 @@
 """The setup cell of every notebook: on Colab it adds kpp_lib and nothing else, elsewhere it does nothing."""
 
-import hashlib
 import importlib.util
-import os
-import shutil
 import subprocess
 import sys
-import venv
-from importlib import metadata
 from pathlib import Path
 from unittest import mock
 
 import badges
 import jupytext
 import pytest
-from checkout import ROOT, copy_of_tracked_files
+from checkout import ROOT, contents, copy_of_tracked_files, offline_pip, small_environment
 
 SCRIPTS = sorted((ROOT / "notebooks" / "py").glob("*.py"))
 # What a second copy of would break a running Colab kernel. The versions are below our floors on purpose: an installer
@@ -72,32 +67,8 @@ def published(tmp_path_factory):
 
 @pytest.fixture
 def host(tmp_path):
-    """An environment like Colab's, in small: it has pip, git, setuptools and packages that must stay as they are."""
-    venv.create(tmp_path / "host", with_pip=False)
-    python = tmp_path / "host" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    ask = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    site = Path(subprocess.run([python, "-c", ask], capture_output=True, text=True, check=True).stdout.strip())
-    for file in metadata.files("pip") + metadata.files("setuptools"):  # copied: installing and building need no network
-        if ".." not in file.parts and "__pycache__" not in file.parts:
-            (site / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(file.locate(), site / file)
-    for name, version in HOST.items():
-        (site / name).mkdir()
-        (site / name / "__init__.py").write_text(f"__version__ = {version!r}\n")
-        (site / f"{name}-{version}.dist-info").mkdir()
-        (site / f"{name}-{version}.dist-info" / "METADATA").write_text(
-            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-        )
-    return python, site
-
-
-def contents(site):
-    """Every file with a digest, without what Python itself writes when it imports."""
-    return {
-        file.relative_to(site).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in site.rglob("*")
-        if file.is_file() and "__pycache__" not in file.parts
-    }
+    """An environment like Colab's, in small."""
+    return small_environment(tmp_path / "host", HOST)
 
 
 def run_cell(python, published):
@@ -108,15 +79,13 @@ def run_cell(python, published):
         "GIT_CONFIG_KEY_0": f"url.{published.as_uri()}.insteadOf",
         "GIT_CONFIG_VALUE_0": address,
     }
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PIP_"))}
-    offline = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     text = setup_cell(SCRIPTS[0]) + "\nprint(importlib.util.find_spec('kpp_lib').origin)\n"
     return subprocess.run(
         [python, "-c", text],
         capture_output=True,
         text=True,
         check=False,
-        env=kept | redirect | offline,
+        env=offline_pip() | redirect,
         cwd=python.parent,  # away from the checkout, where kpp_lib would be found
         timeout=240,
     )

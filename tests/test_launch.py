@@ -41,9 +41,12 @@ def test_the_server_runs_what_the_readme_names_on_every_system_and_python():
 def test_pre_commit_syncs_notebooks_and_runs_the_checks_of_make():
     repos = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
     hooks = {hook["id"]: hook for repo in repos for hook in repo["hooks"]}
-    assert hooks["jupytext"]["args"] == ["--sync"] and {"ruff-check", "notebook-pairs", "notebook-outputs"} <= set(
-        hooks
-    )
+    assert hooks["jupytext"]["args"] == ["--sync"] and {
+        "ruff-check",
+        "notebook-pairs",
+        "badges",
+        "notebook-outputs",
+    } <= set(hooks)
     limit = int(hooks["check-added-large-files"]["args"][0].removeprefix("--maxkb="))
     assert all(f.stat().st_size <= 1024 * limit for f in (ROOT / "kpp_lib" / "weights").rglob("*.safetensors"))
 

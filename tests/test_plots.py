@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from kpp_lib import diagram, plots
+from kpp_lib import boards, diagram, plots
 
 MEMORY = torch.randn(3, 16, 16, generator=torch.Generator().manual_seed(0))
 IMAGES = torch.rand(5, 1, 28, 28, generator=torch.Generator().manual_seed(1))
@@ -27,9 +27,20 @@ FIGURES = {
     "training": (lambda: plots.training(LOG), 3),
     "curves": (lambda: plots.curves([0, 1], {"a": [1, 2], "b": [2, 1]}, "x", "y"), 1),
     "key_view": (
-        lambda: plots.key_view(MEMORY, WINDOWS, torch.randn(2, 3, 8, 8), torch.zeros(8), torch.ones(8), IMAGES[0]),
+        lambda: boards.key_view(MEMORY, WINDOWS, torch.randn(2, 3, 8, 8), torch.zeros(8), torch.ones(8), IMAGES[0]),
         1,
     ),
+    "read_view": (
+        lambda: boards.read_view(
+            MEMORY, WINDOWS[0], torch.rand(4, 4, 2), MEMORY[:, :4, :4], MEMORY[:, 4:8, :4], WINDOWS[1]
+        ),
+        1,
+    ),
+    "write_view": (
+        lambda: boards.write_view(IMAGES[0], MEMORY, WINDOWS[:, None], 1, MEMORY[0].abs(), IMAGES[1]),
+        1,
+    ),
+    "clean_view": (lambda: boards.clean_view(IMAGES[0], {"cue": IMAGES[1], "step 1": IMAGES[0]}), 1),
     "pictures": (lambda: plots.pictures(IMAGES, 3, "t"), 1),
     "atlas": (lambda: plots.atlas(MEMORY, WINDOWS[:, 1:], IMAGES[:2], torch.rand(9, 1, 28, 28), 0.7), 2),
     "system_map": (diagram.system_map, 1),

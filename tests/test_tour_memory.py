@@ -2,8 +2,10 @@
 
 import argparse
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat
@@ -51,6 +53,14 @@ def test_the_limit_is_binders_with_room_to_spare(monkeypatch, cuda, hip, mps, gi
     monkeypatch.setattr(torch.version, "hip", hip)
     monkeypatch.setattr(torch.backends.mps, "is_built", lambda: mps)
     assert tour_memory.limit() == pytest.approx(gigabytes * 1e9 / MIB)
+
+
+def test_the_table_of_peaks_lies_under_the_limits_that_it_names():
+    page = (Path(__file__).resolve().parents[1] / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    for build, allowed in (("CPU", tour_memory.CPU_LIMIT), ("CUDA", tour_memory.GPU_LIMIT)):
+        row = re.search(rf"^\| {build} build \|(.*)\|$", page, re.M).group(1)
+        *peaks, stated = [int(cell.split()[0]) for cell in row.split("|")]
+        assert len(peaks) == 7 and max(peaks) < allowed and stated == round(allowed)
 
 
 @pytest.fixture

@@ -170,3 +170,15 @@ def test_the_card_of_a_resumed_run_names_every_commit_that_trained_it(tmp_path, 
         with nullcontext() if stop is None else pytest.raises(KeyboardInterrupt):
             run(tmp_path)
     assert kpp.load_card(tmp_path / "last")["commit"] == "first, second"
+
+
+@pytest.mark.parametrize(
+    ("named", "cuda", "mps", "chosen"),
+    [(None, True, True, "cuda:0"), (None, False, True, "mps"), (None, False, False, "cpu"), ("cpu", True, True, "cpu")],
+)
+def test_the_best_device_unless_one_is_named(monkeypatch, named, cuda, mps, chosen):
+    monkeypatch.setenv("KPP_DEVICE", named) if named else monkeypatch.delenv("KPP_DEVICE", raising=False)
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert train._best_device() == chosen

@@ -1,7 +1,9 @@
 """Widgets, driven as a hand would: a slider moves, the picture changes, nothing queues up, nothing is raised."""
 
 import asyncio
+import re
 import time
+from pathlib import Path
 
 import matplotlib
 
@@ -12,7 +14,11 @@ import pytest
 import torch
 from tiny_model import episodes, tiny
 
-from kpp_lib import widgets
+import kpp_lib as kpp
+from kpp_lib import boards, widgets
+from kpp_lib.keyspace import read_and_way
+from kpp_lib.memory import read_blocks
+from kpp_lib.noise import add_noise
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +102,73 @@ def test_walk_and_shake(scene):
         assert box.picture.value != before
 
 
+def moved(box, **values):
+    """The pictures after each of the moves, the first one before all."""
+    seen = [bytes(box.picture.value)]
+    for name, value in values.items():
+        box.controls[name].value = value
+        seen.append(bytes(box.picture.value))
+    assert box.error.value == ""
+    return seen
+
+
+def test_perturb_draws_around_either_place(scene):
+    model, memory, keys = scene
+    box = widgets.perturb(model, memory, keys[0])
+    assert len(set(moved(box, draw=2, std=0.5, around=True))) == 4
+    seen = moved(box, std=0.0, draw=3)  # without noise the draw makes no difference
+    assert seen[1] == seen[2] == widgets.png(widgets.view(model, memory, keys[0]))
+
+
+def test_read_points_home(scene):
+    """Where the target was read there is no mismatch; next to it the way leads back."""
+    _, memory, _ = scene
+    smooth = torch.linspace(-1, 1, 64).expand(1, 3, 64, 64)  # a slope along x
+    home = torch.tensor([0.25, 0.0, 0.0])
+    target = read_blocks(smooth, home.view(1, 1, 1, 3), 8)[0, 0, 0]
+    assert read_and_way(smooth, home, target)[1] == 0
+    _, mismatch, way = read_and_way(smooth, home + torch.tensor([0.0, 0.2, 0.0]), target)
+    assert mismatch > 0 and way[1] < 0 and way[1].abs() > 10 * way[2].abs()
+    assert len(set(moved(widgets.read(memory, home, 8), s=0.5, x=-0.4, y=0.3))) == 4
+    with pytest.raises(ValueError, match="window, target: got .* expected"):
+        read_and_way(smooth, home[None], target)
+
+
+def test_written_shows_each_image_where_it_lies(scene):
+    model, _, _ = scene
+    other = tiny()
+    box = widgets.written({"one": model, "other": other}, episodes(2))
+    assert len(set(moved(box, image=1, episode=2))) == 3
+    box.controls["model"].value = other
+    assert box.error.value == ""
+
+
+def test_clean_up_steps_as_iterate_does(scene):
+    model, _, _ = scene
+    x = episodes(2)
+    with torch.no_grad():
+        memory = model.write(x)
+    box = widgets.clean_up(model, x[0], memory, steps=3)
+    assert len(set(moved(box, noise="speckle", strength=0.8, image=1, step=0))) == 5
+    box.controls["step"].value = 2
+    cue = add_noise(x[0, 1], "speckle", box.controls["strength"].value, kpp.seeded(1))
+    own, other = (model.iterate(cue[None, None], memory[[i]], steps=2)[-1, 0, 0] for i in (0, 1))
+    named = {"noisy cue": cue, "step 2": own, "in another memory": other}
+    title = f"speckle, strength {box.controls['strength'].value:.2f}"
+    assert box.picture.value == widgets.png(boards.clean_view(x[0, 1], named, title))
+
+
+def test_the_benchmark_covers_every_widget_of_the_notebooks(capsys):
+    import bench_widgets
+
+    assert bench_widgets.main(["--moves", "1", "--limit", "5000"]) == 0
+    printed = capsys.readouterr().out
+    assert bench_widgets.main(["--moves", "1", "--limit", "0"]) == 1
+    cells = [p.read_text() for p in (Path(__file__).parents[1] / "notebooks" / "py").glob("*.py")]
+    used = set(re.findall(r"^widgets\.(\w+)\(", "\n".join(cells), re.M)) - {"view"}
+    assert used == set(re.findall(r"^0\d (\w+) ", printed, re.M))
+
+
 def test_a_move_costs_no_more_than_a_few_empty_pictures(scene):
     """40 ms where an empty picture takes 16. A ratio of best CPU times: a busy or a slow machine cancels out."""
     model, memory, keys = scene
@@ -121,7 +194,11 @@ def test_a_move_costs_no_more_than_a_few_empty_pictures(scene):
 SLOW = """
 import time
 from matplotlib.figure import Figure
-from kpp_lib import widgets
+import kpp_lib as kpp
+from kpp_lib import boards, widgets
+from kpp_lib.keyspace import read_and_way
+from kpp_lib.memory import read_blocks
+from kpp_lib.noise import add_noise
 def draw(a):
     time.sleep(0.05)
     return Figure(figsize=(1, 1), facecolor=(a, a, a))

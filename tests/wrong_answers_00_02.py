@@ -1,4 +1,4 @@
-"""What a reader of notebooks 00 to 02 might write, apart from the checks' own mistakes: code, and words of the reason."""
+"""What a reader of notebooks 00 to 02 might write: code, and words of the reason."""
 
 WRITTEN: dict[str, list[tuple[str, str]]] = {
     "sample_places": [

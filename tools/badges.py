@@ -3,8 +3,9 @@
     python tools/badges.py            # rewrite them: after a fork, a move, or for another branch
     python tools/badges.py --check    # say which do not follow; part of `make check`
 
-Colab and Binder links of README, docs and notebook heads, the address that a notebook's setup cell installs from, the
-address to clone, and CITATION.cff. Both files of a notebook are rewritten, so that they stay in step.
+Colab and Binder links of README, docs and notebook heads, the address of the published site, the address that a
+notebook's setup cell installs from, the address to clone, and CITATION.cff. Both files of a notebook are rewritten, so
+that they stay in step.
 """
 
 from __future__ import annotations
@@ -23,6 +24,16 @@ class Place(NamedTuple):
     repository: str  # owner/name
     branch: str
 
+    @property
+    def pages(self) -> str:
+        """Where .github/workflows/site.yml publishes: owner.github.io/name."""
+        owner, name = self.repository.split("/")
+        return f"{owner.lower()}.github.io/{name}"
+
+    def follow(self, form: str) -> str:
+        """A form of KINDS, filled in."""
+        return form.format(*self, pages=self.pages)
+
 
 # What stands around owner/name and branch in each kind of link; a link of another kind is somebody else's.
 NAME, BRANCH = r"[\w.-]+/[\w.-]+", r"[\w.-]+"
@@ -31,6 +42,7 @@ KINDS = {
     "Binder": (rf"(?<=https://mybinder\.org/v2/gh/){NAME}/{BRANCH}(?=\?)", "{0}/{1}"),
     "install": (rf"(?<=git\+https://github\.com/){NAME}@{BRANCH}", "{0}@{1}"),
     "clone": (rf"(?<=git clone https://github\.com/){NAME}", "{0}"),
+    "pages": (r"(?<=https://)[\w-]+\.github\.io/[\w.-]+(?=/explorer\.html)", "{pages}"),
     "citation": (rf"(?<=repository-code: https://github\.com/){NAME}", "{0}"),
 }
 
@@ -60,7 +72,7 @@ def rewrite(root: Path) -> list[str]:
     for path in files(root):
         old = new = path.read_text(encoding="utf-8")
         for pattern, form in KINDS.values():
-            new = re.sub(pattern, form.format(*target), new)
+            new = re.sub(pattern, target.follow(form), new)
         if new != old:
             path.write_text(new, encoding="utf-8", newline="\n")
             changed.append(path.relative_to(root).as_posix())
@@ -74,9 +86,9 @@ def problems(root: Path) -> list[str]:
         name, text = path.relative_to(root).as_posix(), path.read_text(encoding="utf-8")
         for kind, (pattern, form) in KINDS.items():
             for found in re.finditer(pattern, text):
-                if found.group() != form.format(*target):
+                if found.group() != target.follow(form):
                     number = text.count("\n", 0, found.start()) + 1
-                    lines.append(f"{name}, line {number}: {kind} link to {found.group()}, not {form.format(*target)}")
+                    lines.append(f"{name}, line {number}: {kind} link to {found.group()}, not {target.follow(form)}")
         if name.startswith("notebooks/"):
             lines += [f"{name}: no link {link}" for link in _own_links(path.stem, target) if link not in text]
     return lines

@@ -221,7 +221,7 @@ fig
 #
 # Everything is in **nats per image, lower is better**, and is the negative of equation 4:
 #
-# $$\texttt{total}=\texttt{recon}+\texttt{kl\_z}+\texttt{kl\_y}\;\ge\;-\ln p(x_t\mid M)\quad\text{(on average)}.$$
+# $$\texttt{total}=\texttt{recon}+\texttt{kl}\_\texttt{z}+\texttt{kl}\_\texttt{y}\;\ge\;-\ln p(x_t\mid M)\quad\text{(on average)}.$$
 #
 # Three things to keep in mind:
 #

@@ -186,8 +186,8 @@ tour.record("exact", truth.mean(), "nats/image")
 #   +\underbrace{\mathrm{KL}\big[q(y)\,\|\,p(y\mid M,x)\big]}_{\ge 0} \tag{3}$$
 #
 # $$-\mathcal L_T=\underbrace{\mathbb E_{q(z)}[-\ln p(x\mid z)]}_{\texttt{recon}}
-#   +\underbrace{\mathbb E_{q(y)}\mathrm{KL}\big[q(z)\,\|\,p(z\mid M,y)\big]}_{\texttt{kl\_z}}
-#   +\underbrace{\mathrm{KL}\big[q(y)\,\|\,p(y)\big]}_{\texttt{kl\_y}}\;\ge\;-\ln p(x\mid M). \tag{4}$$
+#   +\underbrace{\mathbb E_{q(y)}\mathrm{KL}\big[q(z)\,\|\,p(z\mid M,y)\big]}_{\texttt{kl}\_\texttt{z}}
+#   +\underbrace{\mathrm{KL}\big[q(y)\,\|\,p(y)\big]}_{\texttt{kl}\_\texttt{y}}\;\ge\;-\ln p(x\mid M). \tag{4}$$
 #
 # The course prints $-\mathcal L_T$, so **lower is better and the truth lies below**.
 

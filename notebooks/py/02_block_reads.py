@@ -50,7 +50,7 @@ import torch
 import torch.nn.functional as F
 
 import kpp_lib as kpp
-from kpp_lib import checks, plots, tour
+from kpp_lib import checks, plots, tour, widgets
 from kpp_lib.keys import squash
 from kpp_lib.memory import place_blocks, read_blocks, window_grid
 
@@ -188,7 +188,7 @@ tour.record("figure11_bottom_edge", reach[1, 1], "half-widths")
 # **Where the printed sum needs help.** The paper lets $n$ and $r$ run from $-1$ to $J$, and feeds in the $i^t, j^t$ of
 # equation 8, which lie in $[-1, 1]$. But $r$ and $n$ are pixel numbers. The two have to be in one unit first:
 #
-# $$i = \frac{(i^t + 1)\,W - 1}{2} \quad\text{(align\_corners=False)}, \qquad i = \frac{(i^t + 1)\,(W - 1)}{2} \quad\text{(align\_corners=True)}.$$
+# $$i = \frac{(i^t + 1)\,W - 1}{2} \quad\text{(align}\_\text{corners=False)}, \qquad i = \frac{(i^t + 1)\,(W - 1)}{2} \quad\text{(align}\_\text{corners=True)}.$$
 #
 # The sums then run over the pixels that exist, $0 \dots W - 1$. Whatever lies outside simply has no term, which is
 # "zero padding".
@@ -474,6 +474,18 @@ tour.record("gradient_outside", outside.abs().max())
 #
 # ### The field over the plane, and what noise does to it
 #
+# First by hand, if a kernel runs. The sliders move a window over the memory, from a start beside the target, which was read at
+# $(0.25, 0, 0)$; the still picture is that start. Try to come home by the arrow alone.
+#
+# > **Predict:** near the target the arrow points at it. How far away does it stop doing so? And where does it vanish?
+#
+# **Picture:** four panels: the memory with a red window, its 16 x 16 sampling points in white and a yellow arrow, the way downhill;
+# the block that is read; the target block; and minus the gradient with respect to $s$, $x$ and $y$ as three bars.
+
+# %%
+widgets.read(M, torch.tensor([0.25, 0.0, 0.0]), 16)  # a window at (0.25, 0, 0) reads the target
+
+# %% [markdown]
 # Now in two dimensions. The target block was read at the star. At every arrow a window of the same size asks the
 # gradient which way to go. On the right the same question is put to *random* windows, and the answers are averaged:
 # noise of standard deviation 0.06 on the centre, about what the keys of the course's CPU recipes start their training

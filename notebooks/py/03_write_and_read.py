@@ -47,7 +47,7 @@ import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
 import kpp_lib as kpp
-from kpp_lib import checks, plots, tour
+from kpp_lib import checks, plots, tour, widgets
 from kpp_lib.bound import sample
 from kpp_lib.diagnostics import SCORES
 from kpp_lib.encoder import Encoder, temporal_shift
@@ -424,6 +424,19 @@ for name, m in (("looked up", model), ("content", content)):
           f" at most; own share under an image's windows {own.mean():.2f}")
     tour.record("memory_written" + ("_content" if m is content else ""), written)
     tour.record("own_share" + ("_content" if m is content else ""), own.mean())
+
+# %% [markdown]
+# Choose for yourself: a model, an episode, an image. The third panel takes the picture out of the memory again: it shows what
+# changes there when this one image's embedding is replaced by another's.
+#
+# > **Predict:** in which of the two models does an image change more of the memory than lies under its own windows?
+#
+# **Picture:** four panels: a digit; the memory with all windows as thin white squares and the digit's own in red and blue; a dark
+# map with one bright spot, the change, under those two; and the digit as it is read there.
+
+# %%
+several = torch.cat([kpp.episode(data.test, c.length, seed=seed + i) for i in range(8)])  # [8, T, 1, 28, 28]
+widgets.written({"looked up (ours)": model, "computed from the image": content}, several)
 
 # %% [markdown]
 # One on average, two at most: the image's own two blocks. So what an image reads is its own writing. In the contrast,

@@ -42,7 +42,7 @@ import matplotlib.pyplot as plt
 import torch
 
 import kpp_lib as kpp
-from kpp_lib import checks, plots, tour
+from kpp_lib import checks, plots, tour, widgets
 from kpp_lib.noise import add_noise
 
 # %% tags=["parameters"]
@@ -149,6 +149,18 @@ for kind in strengths:
     rows |= {f"{kind}, step {s}": cleaned[kind][s][0] for s in (1, steps)}
 fig = plots.rows(rows, columns=12, title="Noisy cues, read from memory again and again", size=0.7)
 plt.show()
+
+# %% [markdown]
+# Paint the noise yourself: its kind, its strength, on which image, and how many steps of reading follow. The last panel reads the
+# same cue in the memory of another episode.
+#
+# > **Predict:** turn salt & pepper up. At which strength does a wrong digit come back, and will it look like a failure?
+#
+# **Picture:** four panels of one digit: clean, with noise, after one step of reading, and read from another episode's memory.
+# Under each but the first its share of wrong bits. The third is the digit again; the fourth is a clean digit, and not this one.
+
+# %%
+widgets.clean_up(model, grey[0], memory[:2])  # memory[0] holds grey[0]; memory[1] is another episode's
 
 # %% [markdown]
 # ## 3 · Is it cleaner, and is it the memory that cleans?

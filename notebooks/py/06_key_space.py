@@ -559,6 +559,16 @@ widgets.shake(model, memory, y[image])
 # %% [markdown]
 # Picture: sixteen digits read with noise of standard deviation 0.1 on the keys of one image; most are that image, some are
 # deformed. With a kernel, a slider sets the noise, as a power of ten.
+#
+# And one draw at a time, with everything that lies between key and picture. Around 0 a standard deviation of 1 draws keys from
+# $p(Y)$; around the image's keys it is the noise of section 4.1.1. Watch $\ln p(y)$: it says nothing about the picture.
+
+# %%
+widgets.perturb(model, memory, y[image])
+
+# %% [markdown]
+# Picture: the five panels of section 2 for one draw from $p(Y)$: two windows at two places, two unlike blocks, long bars, and a
+# shape that is no digit of the episode. With a kernel, sliders for the draw and the standard deviation and a menu for the place.
 
 # %% [markdown]
 # ## 7 · The third number

@@ -1,0 +1,23 @@
+"""One browser for all tests of this folder, and where its pictures go."""
+
+from pathlib import Path
+
+import browser as chromium  # tools/browser.py
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium. A missing one is installed; where that fails the tests fail, they are not skipped."""
+    with chromium.launch() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def shots():
+    """build/browser: what the tests saw, to be looked at."""
+    folder = ROOT / "build" / "browser"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

