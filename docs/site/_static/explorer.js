@@ -65,7 +65,8 @@
       }
       this.sliders = NUMBERS.map((name) => {
         const label = document.createElement("label");
-        label.innerHTML = `<span>${name}</span> <input type="range" min="-3" max="3" step="0.01"> <output></output>`;
+        const slider = `<input type="range" min="-3" max="3" step="0.01" aria-label="${name}">`;
+        label.innerHTML = `<span>${name}</span> ${slider} <span class="kpp-value" aria-hidden="true"></span>`;
         this.find("numbers").append(label);
         return label.querySelector("input");
       });

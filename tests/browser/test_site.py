@@ -1,0 +1,265 @@
+"""The site in a real browser, as a reader has it: nothing from other hosts, and a key that can be dragged."""
+
+import functools
+import http.server
+import io
+import sys
+import threading
+from pathlib import Path
+
+import atlas
+import build_site
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import kpp_lib as kpp
+from kpp_lib.keyspace import look
+
+ROOT = Path(__file__).resolve().parents[2]
+SIZES = {"laptop": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 800}}
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The address of the site, built now."""
+    out = tmp_path_factory.mktemp("site") / "pages"
+    assert build_site.build(ROOT, out) == []
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(out)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield Site(out, f"http://127.0.0.1:{server.server_port}/")
+    server.shutdown()
+
+
+class Site:
+    def __init__(self, out, url):
+        self.out, self.url = out, url
+        self.pages = sorted(p.relative_to(out).as_posix() for p in out.rglob("*.html"))
+
+
+class Reader:
+    """A page that remembers what went wrong: requests to others, requests that failed, errors of scripts."""
+
+    def __init__(self, browser, site, size="laptop", theme="light", touch=False):
+        self.context = browser.new_context(viewport=SIZES[size], color_scheme=theme, has_touch=touch)
+        self.page, self.site, self.wrong, self.asked = self.context.new_page(), site, [], []
+        self.page.on("request", self.request)
+        self.page.on("response", lambda r: self.wrong.append(f"{r.status} {r.url}") if r.status >= 400 else None)
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on("console", lambda m: self.wrong.append(m.text) if m.type in ("error", "warning") else None)
+
+    def request(self, request):
+        self.asked.append(request.url)
+        if not request.url.startswith((self.site.url, "data:")):
+            self.wrong.append(f"asks for {request.url}")
+
+    def open(self, name):
+        self.page.goto(self.site.url + name, wait_until="networkidle")
+        return self.page
+
+
+@pytest.fixture
+def reader(browser, site):
+    readers = []
+
+    def make(**options):
+        readers.append(Reader(browser, site, **options))
+        return readers[-1]
+
+    yield make
+    for each in readers:
+        each.context.close()
+
+
+@pytest.fixture
+def explorer(reader):
+    """The explorer's page, ready, and its reader."""
+    ours = reader()
+    page = ours.open("explorer.html")
+    page.wait_for_function("document.querySelector('.kpp-explorer').explorer?.seen")
+    yield page
+    assert ours.wrong == []
+
+
+def digit(page):
+    """The decoded picture as the page shows it now, after the next frame."""
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    return page.evaluate("document.querySelector('.kpp-picture').toDataURL()")
+
+
+def keys(page):
+    return page.evaluate("document.querySelector('.kpp-explorer').explorer.keys")
+
+
+def test_every_page_is_whole_fits_both_widths_and_asks_no_other_host(reader, site):
+    ours = reader()
+    assert len(site.pages) > 12
+    for name in site.pages:
+        page = ours.open(name)
+        assert page.evaluate("[...document.images].filter(i => !i.alt.trim() || !i.naturalWidth).length") == 0, name
+        maths = "[document.querySelectorAll('.math').length > 0, document.querySelectorAll('mjx-container').length > 0]"
+        asked, shown = page.evaluate(maths)
+        assert asked == shown and page.locator("mjx-merror").count() == 0, f"{name}: maths"
+        for size, viewport in SIZES.items():
+            page.set_viewport_size(viewport)
+            assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, f"{name}: too wide, {size}"
+        assert ours.wrong == [], name
+    assert any("atlas.js" in url for url in ours.asked)
+
+
+def test_a_request_to_another_host_would_be_seen(reader):
+    ours = reader()
+    ours.open("index.html").evaluate("fetch('https://example.org/').catch(() => 0)")
+    assert any("asks for https://example.org/" in wrong for wrong in ours.wrong)
+
+
+def test_search_finds_a_word(reader):
+    ours = reader()
+    page = ours.open("index.html")
+    page.get_by_role("textbox").first.fill("posterior")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("ul.search li a")
+    hits = page.locator("ul.search li a").all_inner_texts()
+    assert any("Glossary" in hit for hit in hits) and any("bound" in hit for hit in hits)
+    assert ours.wrong == []
+
+
+def test_dark_mode_turns_the_page_dark_and_back(reader, shots):
+    ours = reader()
+    page = ours.open("notebooks/06_key_space.html")
+    button = page.locator(".theme-toggle:visible").first
+
+    def brightness():
+        return sum(
+            int(v) for v in page.evaluate("getComputedStyle(document.body).backgroundColor").strip("rgb()").split(",")
+        )
+
+    seen = []
+    for _ in range(3):  # as the system, light, dark
+        button.click()
+        seen.append(brightness())
+    assert min(seen) < 150 and max(seen) > 600
+    page.screenshot(path=shots / "site-06.png")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_how_the_explorer_looks(size, theme, reader, shots):
+    page = reader(size=size, theme=theme).open("explorer.html")
+    page.wait_for_function("document.querySelector('.kpp-explorer').explorer?.seen")
+    page.screenshot(path=shots / f"site-explorer-{theme}-{size}.png", full_page=True)
+    board, picture = (page.locator(f".kpp-{name}").bounding_box() for name in ("memory", "picture"))
+    assert board["width"] > 250 and picture["width"] > 60
+    if size == "phone":  # a finger on the memory sees what it does
+        assert picture["y"] + picture["height"] - board["y"] < SIZES["phone"]["height"]
+
+
+def test_a_drag_moves_the_window_and_changes_the_digit(explorer):
+    board = explorer.locator(".kpp-memory")
+    box, before = board.bounding_box(), digit(explorer)
+    explorer.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 0.3 * box["height"])
+    explorer.mouse.down()
+    first = digit(explorer)
+    explorer.mouse.move(box["x"] + 0.75 * box["width"], box["y"] + 0.6 * box["height"], steps=5)
+    second = digit(explorer)
+    explorer.mouse.up()
+    assert len({before, first, second}) == 3
+    windows = explorer.evaluate("document.querySelector('.kpp-explorer').explorer.seen.windows")
+    assert all(abs(w["x"] - 0.5) < 0.01 and abs(w["y"] - 0.2) < 0.01 for w in windows)  # both, where the mouse is
+    explorer.mouse.move(box["x"], box["y"])  # no button: nothing moves
+    assert digit(explorer) == second
+
+
+def test_a_finger_moves_it_too(reader):
+    ours = reader(size="phone", touch=True)
+    page = ours.open("explorer.html")
+    page.wait_for_function("document.querySelector('.kpp-explorer').explorer?.seen")
+    before = digit(page)
+    page.locator(".kpp-memory").tap(position={"x": 60, "y": 200})
+    assert digit(page) != before and ours.wrong == []
+
+
+def test_arrow_keys_move_one_key_by_one_pixel(explorer):
+    explorer.get_by_label("key 2", exact=True).check()
+    explorer.locator(".kpp-memory").focus()
+    before, places = digit(explorer), explorer.evaluate("document.querySelector('.kpp-explorer').explorer.seen.windows")
+    for _ in range(4):
+        explorer.keyboard.press("ArrowRight")
+    explorer.keyboard.press("ArrowDown")
+    assert digit(explorer) != before
+    after = explorer.evaluate("document.querySelector('.kpp-explorer').explorer.seen.windows")
+    assert after[0] == places[0]  # key 1 stayed
+    assert abs(after[1]["x"] - places[1]["x"] - 4 / 32) < 1e-6 and abs(after[1]["y"] - places[1]["y"] - 1 / 32) < 1e-6
+
+
+def test_every_control_does_its_part_by_keyboard_alone(explorer):
+    seen = [digit(explorer)]
+    for control, press in (("x", "ArrowRight"), ("y", "PageDown")):
+        explorer.get_by_label(control, exact=True).focus()
+        for _ in range(10):
+            explorer.keyboard.press(press)
+        seen.append(digit(explorer))
+    for name in ("Perturb", "Random keys"):
+        explorer.get_by_role("button", name=name).focus()
+        explorer.keyboard.press("Enter")
+        seen.append(digit(explorer))
+    explorer.get_by_label("image").select_option("3")
+    seen.append(digit(explorer))
+    assert len(set(seen)) == len(seen)
+    assert "nats" in explorer.get_by_role("status").inner_text()
+    board = explorer.evaluate("document.querySelector('.kpp-memory').toDataURL()")
+    explorer.get_by_label("what is read at each place").check()
+    digit(explorer)
+    assert explorer.evaluate("document.querySelector('.kpp-memory').toDataURL()") != board
+
+
+def test_scale_changes_the_density_and_nothing_else(explorer):
+    before, said = digit(explorer), explorer.get_by_role("status").inner_text()
+    explorer.get_by_label("scale", exact=True).fill("2")
+    assert digit(explorer) == before and explorer.get_by_role("status").inner_text() != said
+
+
+def test_the_page_computes_what_torch_computes(explorer):
+    model = kpp.load_pretrained(atlas.WEIGHTS)
+    with torch.no_grad():
+        memory = model.write(atlas.digits(model.config.length)).half().float()
+    drawn = torch.randn(6, model.config.reads, 3, generator=kpp.seeded(1))
+    drawn[0] *= 3  # near the rim
+    run = """keys => { const seen = document.querySelector('.kpp-explorer').explorer.network.look(keys);
+        const list = v => Array.from(v);
+        return {blocks: seen.blocks.map(list), mean: list(seen.mean), std: list(seen.std), picture: list(seen.picture),
+                log_p: seen.logP, window: seen.windows.map(w => [w.s, w.x, w.y])}; }"""
+    for key in drawn:
+        expected, found = look(model, memory, key), explorer.evaluate(run, key.tolist())
+        for name in ("window", "blocks", "mean", "std", "picture", "log_p"):
+            value = torch.as_tensor(getattr(expected, name)).flatten()
+            torch.testing.assert_close(torch.tensor(found[name]).flatten(), value, rtol=1e-4, atol=2e-4, msg=name)
+
+
+def test_the_picture_on_the_page_is_the_decoded_one(explorer):
+    shown = Image.open(io.BytesIO(atlas.base64.b64decode(digit(explorer).partition(",")[2]))).convert("L")
+    ink = explorer.evaluate("Array.from(document.querySelector('.kpp-explorer').explorer.seen.picture)")
+    assert np.abs(np.asarray(shown).flatten() - 255 * (1 - np.array(ink))).max() <= 1
+
+
+def test_a_move_feels_live(explorer):
+    timing = """() => { const e = document.querySelector('.kpp-explorer').explorer, times = [];
+        for (let n = 0; n < 20; n++) { const t = performance.now(); e.paint(e.network.look(e.keys));
+            times.push(performance.now() - t); }
+        return times.sort((a, b) => a - b)[10]; }"""
+    took = explorer.evaluate(timing)
+    print(f"one move: {took:.1f} ms", file=sys.stderr)
+    assert took < 50
+
+
+def test_it_works_from_disk_too(browser, site):
+    page = browser.new_page()
+    page.goto((site.out / "explorer.html").as_uri())
+    page.wait_for_function("document.querySelector('.kpp-explorer').explorer?.seen")
+    page.close()
