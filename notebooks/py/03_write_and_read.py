@@ -28,8 +28,8 @@
 # **Prerequisites.** Notebook 02 (windows, block reads, the placed write); section 3.3 to 3.5 of the paper; the three
 # terms of equation 4 (notebook 01).
 #
-# **Time.** 40 minutes to read and think; about half a minute to run on a CPU. In minutes: 10 for sections 1 to 3, 20
-# for 4 to 7, 10 for the rest.
+# **Minutes on CPU:** under 1 to run, about 40 to read and think, 25 for the exercises. In minutes: 10 for sections 1 to 3,
+# 20 for 4 to 7, 10 for the rest.
 
 # %%
 import importlib.util
@@ -713,7 +713,7 @@ for width in (1, 2, 4):  # times the standard deviation that was trained
 # sample pays far less. This model never trained with the leak; one that did could buy wide keys with it.
 
 # %% [markdown]
-# ## Exercises
+# ## Questions to think about
 #
 # 1. A pooled write averages $e_t$ over the episode. Show that the mean itself does not depend on the order. Why may the
 #    paper's $M$ depend on it nevertheless?

@@ -25,7 +25,7 @@
 #
 # **Prerequisites.** Notebook 03; sections 3.4, 3.5 and 4.1 of the paper.
 #
-# **Minutes on CPU.** About a minute to run, 30 to read.
+# **Minutes on CPU:** about 1 to run, about 30 to read, 15 for the exercises.
 
 # %%
 import importlib.util
@@ -281,7 +281,7 @@ plt.show()
 # An address is right or wrong; it does not carry the noise along. The reading error is a floor under all cues, and so a very mild noise cannot be improved on
 # by this measure. The look-up fails where little of the cue is left: well over half of it replaced, or hardly any ink. Even a search among the images
 # themselves fails there, or a little later. And the look-up supposes a kind of noise, that each bit differs with the same probability (`lookup_flip`); strong
-# Poisson noise only takes ink away. Exercise 2 looks at that.
+# Poisson noise only takes ink away. Question 2 at the end looks at that.
 #
 # Another memory answers with the most similar digit that it has. For strong salt & pepper that beats doing nothing too, and it is still the wrong image.
 #
@@ -428,7 +428,9 @@ fig = plots.rows(near, columns=12, title="One key, perturbed", size=0.75)
 plt.show()
 
 # %% [markdown]
-# The corner is safer for a plain reason: the tanh between key and window is flat out there, so the same step in $y$ moves the window less. Over all images:
+# The corner is safer for a plain reason: the tanh between key and window is flat out there, so the same step in $y$ moves the window less.
+#
+# > **Predict:** over all images and both memories: which one bears more of the noise, and does one further step repair the damage?
 
 # %%
 scale = [0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6]
@@ -470,7 +472,7 @@ plt.show()
 # paper's section 4.1.1 reports: almost no change beyond that of the prior. The look-up memory does not: its windows are small, and beside a cell lies another
 # image. That is the price of ground of one's own. What a small step damages, a look-up mostly repairs; after a large one it finds another image.
 #
-# ## Exercises
+# ## Questions to think about
 #
 # 1. Write the memory from the *noisy* pictures instead and repeat the table of section 3. What happens to "another memory", and what to its own?
 # 2. Set `model.config = model.config.replace(lookup_flip=...)` to 0.001 and to 0.3. Which noise does each help, near its failure in section 3? Why?

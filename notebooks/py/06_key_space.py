@@ -27,8 +27,8 @@
 #
 # **Prerequisites.** Notebook 02 (windows, squashes) and notebook 03 (what is written where).
 #
-# **Time.** 35 minutes to read and play; well under half a minute to run on a CPU. In minutes: 10 for sections 1 to 3,
-# 15 for 4 to 6, 10 for the rest.
+# **Minutes on CPU:** under 1 to run, about 35 to read and play, 15 for the exercises. In minutes: 10 for sections 1 to 3, 15
+# for 4 to 6, 10 for the rest.
 
 # %%
 import importlib.util
@@ -331,7 +331,7 @@ fig
 # nobody wrote. Even empty ground gives a figure: the prior network has an answer for any block. So a map is not a list of what was
 # written, and nothing in a picture alone says whether it was.
 #
-# Now one key at a time, while the other stays at our image's place.
+# Now one key at a time, while the other stays at our image's place. **Predict.** Islands again, or one image everywhere?
 
 # %%
 keys = plane(y[image], 0, mesh(side, reach), "fixed", c.window)
@@ -635,7 +635,7 @@ widgets.explore(model, memory, wide, kind="in_frame")
 # slider now changes the size of the window, while the window keeps away from the rim.
 
 # %% [markdown]
-# ## 8 · Exercises
+# ## 8 · Questions to think about
 #
 # **1. How many addresses?** The KL of the places (section 3) is the information, in nats, that an image pays for its address.
 # How many addresses does it tell apart, how many would 32 images need, and why does the model pay for more?
