@@ -140,7 +140,7 @@ print(data.describe())
 
 # %% [markdown] tags=["exercise:flip_bits"]
 # **Exercise: damage a cue.** Turn over each bit of `x` with probability `share`, ink and blank alike. Draw with the
-# generator that you are given, and leave `x` itself as it is. (The next cell needs it; try before you look.)
+# generator that you are given, and leave `x` itself as it is. (A cell below does it; try before you look.)
 
 # %% tags=["exercise:flip_bits"]
 def flip_bits(x, share, generator):
@@ -275,7 +275,8 @@ plt.show()
 # %% [markdown] tags=["exercise:read_score"]
 # **Exercise: read a score.** A colleague sends you a mean total, the mean total with another episode's memory, and
 # $T$, all in nats/image over distinct binary images. Answer with one of three words: `"impossible"` if the total lies
-# below the floor, `"read"` if another memory costs more than 1 nat, else `"not read"`.
+# below the floor, `"read"` if another memory costs more than 1 nat, else `"not read"`. When it passes, try it on the
+# numbers above: `read_score(score["total"], score["memory_swap"], length)`.
 
 # %% tags=["exercise:read_score"]
 def read_score(total, swap, length):

@@ -233,7 +233,7 @@ plt.show()
 # %% [markdown]
 # **Weight decay** of $10^{-3}$ is on every weight "barring biases and the affine terms of batchnorm" (Appendix E). We spare everything with one
 # dimension, EvoNorm's parameters included; the author's code keeps those in four dimensions, and so decays them. **Spectral normalisation** is on "all dense models" there, which leaves open whether
-# the last layer has it too. We put it on the hidden ones (`spectral_norm`), as the author's public code for other models does; the small presets go without.
+# the last layer has it too. We put it on the hidden ones (`spectral_norm`), as the author's public code for other models does; our own recipes go without.
 #
 # **LARS** (You et al., 2017) gives each weight tensor a learning rate in proportion to $|w| / |g|$. The paper couples it with Adam. As coded in
 # the author's public repositories it rescales the *gradient*, by $\eta\,|w| / |g|$ with a trust coefficient $\eta$, before the optimiser sees it.
@@ -324,7 +324,8 @@ plt.show()
 # **Exercise: used, or ornament?** Write down your judgement before you see the numbers. `scores` has the means
 # `total`, `kl_y`, `memory_swap` and `prior_keys`. Return the *swap gap*, the *key gap* (what a random key costs more
 # than an inferred one: mind that `prior_keys` leaves KL$_Y$ out), and a word: `"ornament"` if a swap costs less than
-# 1 nat; else `"not addressed"` if a random key does; else `"used"`.
+# 1 nat; else `"not addressed"` if a random key does; else `"used"`. When it passes, and the reports below are there:
+# `{name: used_or_ornament({s: r["scores"][s]["mean"] for s in shown}) for name, r in reports.items()}`.
 
 # %% tags=["exercise:used_or_ornament"]
 def used_or_ornament(scores):

@@ -89,7 +89,9 @@ memory.shape
 # %% [markdown] tags=["exercise:clean_up"]
 # **Exercise: iterate.** You get a cue and two functions, `keys_of(picture)` (the means of the keys that are inferred)
 # and `read(keys)` (the mean picture that the memory holds there). Return the whole path: the cue, then the picture
-# after each of `steps` steps.
+# after each of `steps` steps. When it passes, try it on the model: `clean_up(clean, lambda x: model.infer(x,
+# memory).q_y.mean, lambda y: model.read_images(memory, y, sampled=False), 3)` is what `model.iterate(clean, memory,
+# 3)` gives.
 
 # %% tags=["exercise:clean_up"]
 def clean_up(cue, keys_of, read, steps):
@@ -177,7 +179,8 @@ widgets.clean_up(model, grey[0], memory[:2])  # memory[0] holds grey[0]; memory[
 # **Exercise: who cleans?** Four batches of pictures with values in [0, 1]: clean, noisy, read from their own memory,
 # read from another episode's. Return the bit error in percent of the last three against the clean one (a bit is what
 # lies above one half), and who has cleaned: `"nobody"` if the own memory's error is not below that of the noisy
-# picture; else `"memory"` if it is below the other memory's; else `"decoder"`.
+# picture; else `"memory"` if it is below the other memory's; else `"decoder"`. When it passes, try it: `x =
+# noisy["speckle"]`, then `who_cleans(target, x, *(model.iterate(x, m, 1)[1] for m in (memory, memory.roll(1, 0))))`.
 
 # %% tags=["exercise:who_cleans"]
 def who_cleans(clean, noisy, own, another):

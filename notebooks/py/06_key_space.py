@@ -97,7 +97,8 @@ print(f"T = {c.length}, K = {c.reads}, squash = {c.squash!r}, window s = {c.wind
 
 # %% [markdown] tags=["exercise:key_of"]
 # **Exercise: from a window back to its key.** The squash `fixed` makes $(s,\ \tanh(y_2)(1-s),\ \tanh(y_3)(1-s))$ of a
-# key, with $s$ a constant. Write its inverse. The key's first number is not used: return 0 for it.
+# key, with $s$ a constant. Write its inverse. The key's first number is not used: return 0 for it. When it passes,
+# hold it against the next cell.
 
 # %% tags=["exercise:key_of"]
 def key_of(window):
@@ -160,7 +161,7 @@ fig
 
 # %% [markdown] tags=["exercise:log_p_key"]
 # **Exercise: where the prior looks.** Write $\ln p(y)$ of the $K$ keys of an image together, $p(Y)=\mathcal N(0,I)$,
-# in nats.
+# in nats. When it passes, try it on the keys of the episode: `log_p_key(y)`. The next cell prints their range.
 
 # %% tags=["exercise:log_p_key"]
 def log_p_key(y):
@@ -405,8 +406,8 @@ checks.walk(walk)
 #     return start + f * (end - start)
 # ```
 #
-# The windows of these keys lie on one line in the memory only if start and end differ in one coordinate; the tanh
-# bends all others, and makes steps near the rim shorter.
+# The windows of these keys do not, in general, lie on a straight line in the memory: the tanh bends it, and makes
+# steps near the rim shorter.
 #
 # </details>
 
