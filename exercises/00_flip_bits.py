@@ -4,7 +4,7 @@ from kpp_lib import checks
 
 # %% [markdown]
 # **Exercise: damage a cue.** Turn over each bit of `x` with probability `share`, ink and blank alike. Draw with the
-# generator that you are given, and leave `x` itself as it is. (The next cell needs it; try before you look.)
+# generator that you are given, and leave `x` itself as it is. (A cell below does it; try before you look.)
 
 
 # %%

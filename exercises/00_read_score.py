@@ -5,7 +5,8 @@ from kpp_lib import checks
 # %% [markdown]
 # **Exercise: read a score.** A colleague sends you a mean total, the mean total with another episode's memory, and
 # $T$, all in nats/image over distinct binary images. Answer with one of three words: `"impossible"` if the total lies
-# below the floor, `"read"` if another memory costs more than 1 nat, else `"not read"`.
+# below the floor, `"read"` if another memory costs more than 1 nat, else `"not read"`. When it passes, try it on the
+# numbers above: `read_score(score["total"], score["memory_swap"], length)`.
 
 
 # %%

@@ -6,7 +6,7 @@ from kpp_lib import checks
 
 # %% [markdown]
 # **Exercise: the importance-weighted bound.** From the logarithms of the weights, $S$ draws for each of $T$ images.
-# Mind images of 784 pixels: $\ln w$ may be $-900$.
+# Mind images of 784 pixels: $\ln w$ may be $-900$. When it passes, try it on the `log_w` of the next cell.
 
 
 # %%

@@ -5,7 +5,8 @@ from kpp_lib import checks
 # %% [markdown]
 # **Exercise: the price in closed form.** Two of the three terms of equation 4 are KL divergences of Gaussians with
 # independent numbers. Derive $\mathrm{KL}[q\,\|\,p]$ from $\mathbb E_q[\ln q-\ln p]$ and write it down, without
-# `torch.distributions`.
+# `torch.distributions`. (When it passes, and once `q_y` is there: `kl_gaussians(q_y.mean[..., 0], q_y.stddev[..., 0],
+# torch.zeros(T, 1), torch.ones(T, 1))` is `terms.kl_y`.)
 
 
 # %%

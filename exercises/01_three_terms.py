@@ -3,7 +3,9 @@ from kpp_lib import checks
 # %% [markdown]
 # **Exercise: equation 4 from draws.** Somebody has drawn $y\sim q(y\mid x)$ and $z\sim q(z\mid x)$, $S$ times for
 # each of $T$ images, and hands you five log-densities at the draws. Estimate the three terms of $-\mathcal L_T$ for
-# each image. Begin with equation 3: $\mathbb E_q$ of one logarithm. Which factors belong together?
+# each image. Begin with equation 3: $\mathbb E_q$ of one logarithm. Which factors belong together? When it passes,
+# try it on the draws above and compare with `terms`: `three_terms(decode(z).log_prob(x), p_z_at_y.log_prob(z),
+# p_y.log_prob(y), many_z.log_prob(z), many_y.log_prob(y))`.
 
 
 # %%

@@ -4,7 +4,8 @@ from kpp_lib import checks
 
 # %% [markdown]
 # **Exercise: retrieval.** For each picture that was read from memory alone: is the nearest of the $T$ written images
-# its own? Return the share. (Nearest by the sum of squared differences.)
+# its own? Return the share. (Nearest by the sum of squared differences.) When it passes, try it:
+# `retrieval_top1(model.reconstruct(x, memory)[0], x[0])`.
 
 
 # %%

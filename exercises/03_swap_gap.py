@@ -3,7 +3,8 @@ from kpp_lib import checks
 # %% [markdown]
 # **Exercise: the memory swap.** You get a function `total(x, memory)` that scores episodes with given memories, the
 # episodes, and the memory that each of them wrote. By how many nats/image is the score worse if every episode reads
-# *another* one's memory? Make sure that nobody keeps their own.
+# *another* one's memory? Make sure that nobody keeps their own. When it passes, try it on the model: `swap_gap(lambda
+# x, m: model.bound(x, m, kpp.seeded(0)).total, batch, model.write(batch))`.
 
 
 # %%

@@ -3,7 +3,9 @@ from kpp_lib import checks
 # %% [markdown]
 # **Exercise: iterate.** You get a cue and two functions, `keys_of(picture)` (the means of the keys that are inferred)
 # and `read(keys)` (the mean picture that the memory holds there). Return the whole path: the cue, then the picture
-# after each of `steps` steps.
+# after each of `steps` steps. When it passes, try it on the model: `clean_up(clean, lambda x: model.infer(x,
+# memory).q_y.mean, lambda y: model.read_images(memory, y, sampled=False), 3)` is what `model.iterate(clean, memory,
+# 3)` gives.
 
 
 # %%

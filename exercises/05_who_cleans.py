@@ -4,7 +4,8 @@ from kpp_lib import checks
 # **Exercise: who cleans?** Four batches of pictures with values in [0, 1]: clean, noisy, read from their own memory,
 # read from another episode's. Return the bit error in percent of the last three against the clean one (a bit is what
 # lies above one half), and who has cleaned: `"nobody"` if the own memory's error is not below that of the noisy
-# picture; else `"memory"` if it is below the other memory's; else `"decoder"`.
+# picture; else `"memory"` if it is below the other memory's; else `"decoder"`. When it passes, try it: `x =
+# noisy["speckle"]`, then `who_cleans(target, x, *(model.iterate(x, m, 1)[1] for m in (memory, memory.roll(1, 0))))`.
 
 
 # %%

@@ -4,7 +4,8 @@ from kpp_lib import checks
 
 # %% [markdown]
 # **Exercise: from a window back to its key.** The squash `fixed` makes $(s,\ \tanh(y_2)(1-s),\ \tanh(y_3)(1-s))$ of a
-# key, with $s$ a constant. Write its inverse. The key's first number is not used: return 0 for it.
+# key, with $s$ a constant. Write its inverse. The key's first number is not used: return 0 for it. When it passes,
+# hold it against the next cell.
 
 
 # %%

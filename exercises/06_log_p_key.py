@@ -4,7 +4,7 @@ from kpp_lib import checks
 
 # %% [markdown]
 # **Exercise: where the prior looks.** Write $\ln p(y)$ of the $K$ keys of an image together, $p(Y)=\mathcal N(0,I)$,
-# in nats.
+# in nats. When it passes, try it on the keys of the episode: `log_p_key(y)`. The next cell prints their range.
 
 
 # %%

@@ -19,5 +19,5 @@ def walk(start, end, n):
 checks.walk(walk)
 
 # %% [markdown]
-# The windows of these keys lie on one line in the memory only if start and end differ in one coordinate; the tanh
-# bends all others, and makes steps near the rim shorter.
+# The windows of these keys do not, in general, lie on a straight line in the memory: the tanh bends it, and makes
+# steps near the rim shorter.

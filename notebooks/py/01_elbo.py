@@ -20,7 +20,7 @@
 #
 # **Prerequisites.** [`00_start_here`](00_start_here.ipynb); KL divergences; sections 3.1 and 3.2 of the paper at hand.
 #
-# **Minutes on CPU:** under 1 to run, about 30 to read.
+# **Minutes on CPU:** under 1 to run, about 30 to read, 25 for the exercises.
 
 # %%
 import importlib.util
@@ -194,7 +194,8 @@ tour.record("exact", truth.mean(), "nats/image")
 # %% [markdown] tags=["exercise:kl_gaussians"]
 # **Exercise: the price in closed form.** Two of the three terms of equation 4 are KL divergences of Gaussians with
 # independent numbers. Derive $\mathrm{KL}[q\,\|\,p]$ from $\mathbb E_q[\ln q-\ln p]$ and write it down, without
-# `torch.distributions`.
+# `torch.distributions`. (When it passes, and once `q_y` is there: `kl_gaussians(q_y.mean[..., 0], q_y.stddev[..., 0],
+# torch.zeros(T, 1), torch.ones(T, 1))` is `terms.kl_y`.)
 
 # %% tags=["exercise:kl_gaussians"]
 def kl_gaussians(mean_q, std_q, mean_p, std_p):
@@ -289,7 +290,9 @@ tour.record("sampled_minus_summed", drawn.total.mean() - terms.total.mean(), "na
 # %% [markdown] tags=["exercise:three_terms"]
 # **Exercise: equation 4 from draws.** Somebody has drawn $y\sim q(y\mid x)$ and $z\sim q(z\mid x)$, $S$ times for
 # each of $T$ images, and hands you five log-densities at the draws. Estimate the three terms of $-\mathcal L_T$ for
-# each image. Begin with equation 3: $\mathbb E_q$ of one logarithm. Which factors belong together?
+# each image. Begin with equation 3: $\mathbb E_q$ of one logarithm. Which factors belong together? When it passes,
+# try it on the draws above and compare with `terms`: `three_terms(decode(z).log_prob(x), p_z_at_y.log_prob(z),
+# p_y.log_prob(y), many_z.log_prob(z), many_y.log_prob(y))`.
 
 # %% tags=["exercise:three_terms"]
 def three_terms(log_p_x, log_p_z, log_p_y, log_q_z, log_q_y):
@@ -402,11 +405,11 @@ plt.show()
 # ## 7. Closer without a better q: importance weighting
 #
 # With $S$ draws, $-\ln\frac1S\sum_s w_s$, $w_s=\frac{p(x\mid z_s)\,p(z_s\mid\hat M_s,y_s)\,p(y_s)}{q(z_s)\,q(y_s)}$, is a bound for every $S$, is the total of
-# equation 4 at $S=1$, and closes on the truth as $S$ grows (Burda et al., 2016). **Predict:** how many draws to close half the gap?
+# equation 4 at $S=1$, and closes on the truth as $S$ grows (Burda et al., 2016).
 
 # %% [markdown] tags=["exercise:importance_weighted"]
 # **Exercise: the importance-weighted bound.** From the logarithms of the weights, $S$ draws for each of $T$ images.
-# Mind images of 784 pixels: $\ln w$ may be $-900$.
+# Mind images of 784 pixels: $\ln w$ may be $-900$. When it passes, try it on the `log_w` of the next cell.
 
 # %% tags=["exercise:importance_weighted"]
 def importance_weighted(log_w):
@@ -428,6 +431,9 @@ checks.importance_weighted(importance_weighted)
 # $-\ln\frac1S\sum_s w_s=\ln S-\ln\sum_s e^{\ln w_s}$. With $S=1$ it is `recon + kl_z + kl_y` of one draw.
 #
 # </details>
+
+# %% [markdown]
+# **Predict:** how many draws to close half the gap?
 
 # %%
 log_w = log_weight(x, z, y, decode(z), many_z, p_z_at_y, many_y, p_y)  # [samples, T]
@@ -493,7 +499,7 @@ checks.table_total(table_total)
 # %% [markdown]
 # Whatever the memory holds, somebody has to say *which* of the $T$ images is meant, and that costs $\ln T$ nats: 1.39 for our four,
 # 3.47 for $T=32$. A perfect memory pays only this. Let us try to get below: 300 memories with random contents at random places, each scored
-# on the four distinct images that it likes **best**.
+# on the four distinct images that it likes **best**. **Predict:** how many of the 300 get below $\ln 4$?
 
 # %%
 g = seeded(seed, 1)
@@ -600,7 +606,7 @@ for name, value in reported.items():
 # an evaluation shows mean decoding, it is labelled "not a bound".
 
 # %% [markdown]
-# ## 10. Exercises
+# ## 10. Questions to think about
 #
 # 1. Score an "episode" that holds the same image four times. Can the mean fall below $\ln 4$? Which step of section 8 fails?
 # 2. Is there a floor for CIFAR-10 with a density in place of probabilities? And with the discretised logistic mixture of section 4?

@@ -28,8 +28,8 @@
 # **Prerequisites.** Notebook 02 (windows, block reads, the placed write); section 3.3 to 3.5 of the paper; the three
 # terms of equation 4 (notebook 01).
 #
-# **Time.** 40 minutes to read and think; about half a minute to run on a CPU. In minutes: 10 for sections 1 to 3, 20
-# for 4 to 7, 10 for the rest.
+# **Minutes on CPU:** under 1 to run, about 40 to read and think, 25 for the exercises. In minutes: 10 for sections 1 to 3,
+# 20 for 4 to 7, 10 for the rest.
 
 # %%
 import importlib.util
@@ -305,7 +305,8 @@ for name, m in (("looked up", model), ("content", content)):
 # %% [markdown] tags=["exercise:TableMemory"]
 # **Exercise: an associative memory in ten lines.** Write the search as a class of your own. `write` keeps pictures,
 # whose pixels are probabilities of ink; `find` gives the number of the picture that the cue is most likely a copy of,
-# if each bit of the copy is turned over with probability `flip`.
+# if each bit of the copy is turned over with probability `flip`. When it passes, try it on the slots of the next
+# cell: `.write(pictures.flatten(1))`, `.find(cue.flatten())`.
 
 # %% tags=["exercise:TableMemory"]
 class TableMemory:
@@ -566,7 +567,8 @@ for share in (0.1, 0.2, 0.3, 0.4):
 # %% [markdown] tags=["exercise:swap_gap"]
 # **Exercise: the memory swap.** You get a function `total(x, memory)` that scores episodes with given memories, the
 # episodes, and the memory that each of them wrote. By how many nats/image is the score worse if every episode reads
-# *another* one's memory? Make sure that nobody keeps their own.
+# *another* one's memory? Make sure that nobody keeps their own. When it passes, try it on the model: `swap_gap(lambda
+# x, m: model.bound(x, m, kpp.seeded(0)).total, batch, model.write(batch))`.
 
 # %% tags=["exercise:swap_gap"]
 def swap_gap(total, x, memory):
@@ -593,7 +595,8 @@ checks.swap_gap(swap_gap)
 
 # %% [markdown] tags=["exercise:retrieval_top1"]
 # **Exercise: retrieval.** For each picture that was read from memory alone: is the nearest of the $T$ written images
-# its own? Return the share. (Nearest by the sum of squared differences.)
+# its own? Return the share. (Nearest by the sum of squared differences.) When it passes, try it:
+# `retrieval_top1(model.reconstruct(x, memory)[0], x[0])`.
 
 # %% tags=["exercise:retrieval_top1"]
 def retrieval_top1(pictures, images):
@@ -713,7 +716,7 @@ for width in (1, 2, 4):  # times the standard deviation that was trained
 # sample pays far less. This model never trained with the leak; one that did could buy wide keys with it.
 
 # %% [markdown]
-# ## Exercises
+# ## Questions to think about
 #
 # 1. A pooled write averages $e_t$ over the episode. Show that the mean itself does not depend on the order. Why may the
 #    paper's $M$ depend on it nevertheless?

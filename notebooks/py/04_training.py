@@ -26,7 +26,7 @@
 #
 # **Prerequisites.** The bound (notebook 01) and the parts of the model (notebook 03); Appendix E of the paper.
 #
-# **Minutes on CPU.** 2 to 3 to run on two cores, about 30 to read. On a GPU the same cells train the paper's sizes: see "On a GPU".
+# **Minutes on CPU:** 2 to 3 to run on two cores, about 30 to read, 20 for the exercises. On a GPU the same cells train the paper's sizes: see "On a GPU".
 
 # %%
 import importlib.util
@@ -212,7 +212,7 @@ checks.warmup_weight(warmup_weight)
 
 # %% [markdown]
 # A second guard, ours too: keys start sharp, at about a pixel of the memory (`key_log_var`), and their spread is kept in a range (`key_log_var_range`). A key as wide as $p(Y)$ reads anywhere,
-# so nothing that it reads is worth writing, and it never learns to point: exercise 1.
+# so nothing that it reads is worth writing, and it never learns to point: question 1 at the end.
 #
 # > **Predict:** which of the two recipes below starts with free keys?
 #
@@ -232,7 +232,8 @@ plt.show()
 
 # %% [markdown]
 # **Weight decay** of $10^{-3}$ is on every weight "barring biases and the affine terms of batchnorm" (Appendix E). We spare everything with one
-# dimension, EvoNorm's parameters included; the author's code keeps those in four dimensions, and so decays them.
+# dimension, EvoNorm's parameters included; the author's code keeps those in four dimensions, and so decays them. **Spectral normalisation** is on "all dense models" there, which leaves open whether
+# the last layer has it too. We put it on the hidden ones (`spectral_norm`), as the author's public code for other models does; our own recipes go without.
 #
 # **LARS** (You et al., 2017) gives each weight tensor a learning rate in proportion to $|w| / |g|$. The paper couples it with Adam. As coded in
 # the author's public repositories it rescales the *gradient*, by $\eta\,|w| / |g|$ with a trust coefficient $\eta$, before the optimiser sees it.
@@ -323,7 +324,8 @@ plt.show()
 # **Exercise: used, or ornament?** Write down your judgement before you see the numbers. `scores` has the means
 # `total`, `kl_y`, `memory_swap` and `prior_keys`. Return the *swap gap*, the *key gap* (what a random key costs more
 # than an inferred one: mind that `prior_keys` leaves KL$_Y$ out), and a word: `"ornament"` if a swap costs less than
-# 1 nat; else `"not addressed"` if a random key does; else `"used"`.
+# 1 nat; else `"not addressed"` if a random key does; else `"used"`. When it passes, and the reports below are there:
+# `{name: used_or_ornament({s: r["scores"][s]["mean"] for s in shown}) for name, r in reports.items()}`.
 
 # %% tags=["exercise:used_or_ornament"]
 def used_or_ornament(scores):
@@ -385,6 +387,15 @@ for name in models:
 # Placing the images is not enough for that. With the same placed write and an address computed from the image alone (`recipe="content"`, nearer to the paper), memory use sets in late and
 # suddenly, or not at all in a run this short: reading pays only where something was written that is worth reading, and the other way round. Here the address is there from
 # the first step.
+#
+# Two curves of the paper look different in this light. In Figure 10 the bound hardly moves with $T$ (within 0.625 nats from 5 to 64), and the total KL hardly moves with $K$ (within 0.041 nats
+# from 1 to 64); the paper takes the first as a sign that the memory captures the data. Both are also what one would see if the memory held nothing of its own episode. Each key that points costs
+# something, in the right column several nats, and 64 of them would cost 64 times as much; a total KL that does not feel them is expected if KL$_Y$ is close to zero, as in the left column, or not
+# summed over the keys. Which of the two, or something else, the text does not let us tell. A swap at each $T$ would. (Our own memory is flat in $T$ as well, up to the number of its places, and
+# then breaks: `kpp study capacity`, [results](../docs/results.md).)
+#
+# One number that looks like a collapse and is none: a small KL$_Z$. In a plain VAE it says that $z$ is not used. Here the prior is read from the memory, and a good read leaves $z$ little to add:
+# the associative model has the lower KL$_Z$ of the two.
 #
 # A word of care: the swap gap grows with the *sharpness* of the prior, so it shows *that* the memory is read, not what it is worth. What it is worth is the difference
 # of the totals. It depends on $T$, on the recipe and on the budget; the README has the numbers of the shipped weights, at $T = 32$.
@@ -454,7 +465,7 @@ assert same_weights(whole, parts)
 # kpp evaluate --checkpoint runs/mnist --dataset mnist --json
 # ```
 #
-# ## Exercises
+# ## Questions to think about
 #
 # 1. Start the keys of the associative recipe as wide as $p(Y)$, free to sharpen: `key_log_var=0.0, key_log_var_range=(-7.0, 2.0)`. Train again. What do the diagnostics say?
 # 2. `best` is chosen on the validation split, and only after both KL weights have reached 1. What would go wrong if earlier steps counted?

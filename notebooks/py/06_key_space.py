@@ -27,8 +27,8 @@
 #
 # **Prerequisites.** Notebook 02 (windows, squashes) and notebook 03 (what is written where).
 #
-# **Time.** 35 minutes to read and play; well under half a minute to run on a CPU. In minutes: 10 for sections 1 to 3,
-# 15 for 4 to 6, 10 for the rest.
+# **Minutes on CPU:** under 1 to run, about 35 to read and play, 15 for the exercises. In minutes: 10 for sections 1 to 3, 15
+# for 4 to 6, 10 for the rest.
 
 # %%
 import importlib.util
@@ -97,7 +97,8 @@ print(f"T = {c.length}, K = {c.reads}, squash = {c.squash!r}, window s = {c.wind
 
 # %% [markdown] tags=["exercise:key_of"]
 # **Exercise: from a window back to its key.** The squash `fixed` makes $(s,\ \tanh(y_2)(1-s),\ \tanh(y_3)(1-s))$ of a
-# key, with $s$ a constant. Write its inverse. The key's first number is not used: return 0 for it.
+# key, with $s$ a constant. Write its inverse. The key's first number is not used: return 0 for it. When it passes,
+# hold it against the next cell.
 
 # %% tags=["exercise:key_of"]
 def key_of(window):
@@ -160,7 +161,7 @@ fig
 
 # %% [markdown] tags=["exercise:log_p_key"]
 # **Exercise: where the prior looks.** Write $\ln p(y)$ of the $K$ keys of an image together, $p(Y)=\mathcal N(0,I)$,
-# in nats.
+# in nats. When it passes, try it on the keys of the episode: `log_p_key(y)`. The next cell prints their range.
 
 # %% tags=["exercise:log_p_key"]
 def log_p_key(y):
@@ -331,7 +332,7 @@ fig
 # nobody wrote. Even empty ground gives a figure: the prior network has an answer for any block. So a map is not a list of what was
 # written, and nothing in a picture alone says whether it was.
 #
-# Now one key at a time, while the other stays at our image's place.
+# Now one key at a time, while the other stays at our image's place. **Predict.** Islands again, or one image everywhere?
 
 # %%
 keys = plane(y[image], 0, mesh(side, reach), "fixed", c.window)
@@ -405,8 +406,8 @@ checks.walk(walk)
 #     return start + f * (end - start)
 # ```
 #
-# The windows of these keys lie on one line in the memory only if start and end differ in one coordinate; the tanh
-# bends all others, and makes steps near the rim shorter.
+# The windows of these keys do not, in general, lie on a straight line in the memory: the tanh bends it, and makes
+# steps near the rim shorter.
 #
 # </details>
 
@@ -635,7 +636,7 @@ widgets.explore(model, memory, wide, kind="in_frame")
 # slider now changes the size of the window, while the window keeps away from the rim.
 
 # %% [markdown]
-# ## 8 · Exercises
+# ## 8 · Questions to think about
 #
 # **1. How many addresses?** The KL of the places (section 3) is the information, in nats, that an image pays for its address.
 # How many addresses does it tell apart, how many would 32 images need, and why does the model pay for more?
