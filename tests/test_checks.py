@@ -1,5 +1,6 @@
 """The checks of the exercises: right answers pass, usual mistakes are explained, and no answer breaks one."""
 
+import numpy as np
 import pytest
 import torch
 from wrong_answers_00_02 import WRITTEN as EARLY
@@ -86,6 +87,11 @@ def unwritten(x):
 def test_a_stub_is_not_written_yet(stub):
     verdict = HALF.judge(stub)
     assert not verdict and verdict.state == "not written yet" and verdict.why == "" and "Fill in" in str(verdict)
+
+
+def test_torch_saying_not_implemented_is_no_stub():
+    verdict = HALF.judge(lambda x: x.to("meta").tolist())
+    assert verdict.state == "failed" and "NotImplementedError" in str(verdict)
 
 
 @pytest.mark.parametrize("thing", [3, None, torch.ones(2), "half", ...])
@@ -176,6 +182,53 @@ def test_a_failed_line_is_quoted_without_a_path():
 
     text = str(HALF.judge(bad))
     assert "in the line: return x @ torch.ones(9)" in text and "/" not in text.split("in the line")[1].split("\n")[0]
+
+
+class Unfinished:
+    """What a reader may have half written."""
+
+    def __init__(self, *args):
+        pass
+
+    def __repr__(self):
+        raise RuntimeError("not yet")
+
+    def __array__(self, *args, **kwargs):
+        raise RuntimeError("not yet")
+
+
+STRANGE = {
+    "nothing in a list": [None, None],
+    "a set": {1, 2},
+    "complex": 1j,
+    "sparse": torch.eye(3).to_sparse(),
+    "meta": torch.zeros(2, device="meta"),
+    "objects": np.array([object()]),
+    "numbers of numpy": np.ones((2, 2)),
+    "text": "0.5",
+    "a dict": {"recon": None},
+    "nan": float("nan"),
+    "infinity": torch.tensor(float("inf")),
+    "empty": torch.zeros(0),
+    "integers": torch.arange(3),
+    "bits": torch.ones(4, dtype=torch.bool),
+    "a class": Unfinished,
+    "an object": Unfinished(),
+    "a function": len,
+    "a generator": (n for n in range(3)),
+}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_no_answer_of_any_kind_breaks_a_check(name):
+    for kind, value in STRANGE.items():
+
+        class Answer(Unfinished):
+            write = find = staticmethod(lambda *args, value=value: value)
+
+        verdict = ALL[name].judge(Answer if ALL[name].kind == "class" else lambda *args, value=value: value)
+        assert verdict.state == "failed" and verdict.why and str(verdict), kind
+    assert ALL[name].judge(Unfinished()).state == "failed"
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def difference(got: Any, expected: Any, tolerance: float) -> Difference | None:
 def show(value: Any) -> str:
     """A value in one line: numbers rounded to four digits, a large tensor by its shape."""
     if isinstance(value, Tensor):
-        if value.numel() > SMALL:
+        if value.numel() > SMALL or value.layout != torch.strided or value.is_meta:
             return f"a tensor of shape {list(value.shape)}"
         return _list(value.detach().tolist())
     if isinstance(value, list | tuple):
@@ -47,7 +47,10 @@ def show(value: Any) -> str:
         return ", ".join(f"{name}: {show(v)}" for name, v in value.items())
     if isinstance(value, float):
         return f"{value:.4g}"
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # a reader's own class may be unfinished
+        text = f"a {type(value).__name__}"
     return text if len(text) <= 120 else text[:117] + "..."
 
 
@@ -86,7 +89,12 @@ def _numbers(got: Any, expected: Tensor | Real, tolerance: float) -> Difference 
     right = torch.as_tensor(expected).detach().double()
     if isinstance(got, bool) or not isinstance(got, Tensor | Real) and not hasattr(got, "__array__"):
         return Difference(_kind(got), show(expected))
-    left = torch.as_tensor(got).detach().double()
+    if isinstance(got, Tensor) and (got.layout != torch.strided or got.is_meta):
+        return Difference("a sparse or meta tensor", show(expected))
+    try:
+        left = torch.as_tensor(got).detach().double()
+    except Exception:  # a reader's own type with an unfinished __array__, an array of objects
+        return Difference(_kind(got), show(expected))
     if left.shape != right.shape:
         return Difference(f"shape {list(left.shape)}", f"shape {list(right.shape)}", _shapes(left, right))
     apart = ~torch.isclose(left, right, rtol=tolerance, atol=tolerance, equal_nan=False)
