@@ -141,3 +141,12 @@ def test_a_source_that_is_not_built_as_agreed_is_refused(course, old, new):
     path.write_text(SOURCE.replace(old, new, 1))
     with pytest.raises(ValueError, match="00_twice.py: .*expected"):
         exercises.read(path)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_no_other_cell_of_the_notebook_depends_on_an_exercise(name):
+    """It may stay unwritten, so its name must not be one that the notebook uses."""
+    path = exercises.notebook_of(SOURCES[name])
+    text = path.read_text()
+    others = text.replace(SOURCES[name].cells(), "")
+    assert others != text and not exercises.uses(others, name)

@@ -40,7 +40,7 @@ import matplotlib.pyplot as plt
 import torch
 
 import kpp_lib as kpp
-from kpp_lib import diagram, plots, tour
+from kpp_lib import checks, diagram, plots, tour
 
 # %% tags=["parameters"]
 weights = "mnist-cpu"  # the shipped model
@@ -131,7 +131,35 @@ print(data.describe())
 #
 # Now make it harder. We damage each cue (a fraction of its pixels is turned over) and show the cues in **another order** than they were written in, so a position gives
 # nothing away. As a control, the same cues read the memory of a *different* episode.
+
+# %% [markdown] tags=["exercise:flip_bits"]
+# **Exercise: damage a cue.** Turn over each bit of `x` with probability `share`, ink and blank alike. Draw with the
+# generator that you are given, and leave `x` itself as it is. (The next cell needs it; try before you look.)
+
+# %% tags=["exercise:flip_bits"]
+def flip_bits(x, share, generator):
+    """Bits x [..., C, H, W] of 0. and 1. -> the same shape, each bit turned over with probability `share`."""
+    ...  # your lines
+
+
+checks.flip_bits(flip_bits)
+
+# %% [markdown] tags=["exercise:flip_bits"]
+# <details><summary>Solution: flip_bits</summary>
 #
+# ```python
+# def flip_bits(x, share, generator):
+#     """Bits x [..., C, H, W] of 0. and 1. -> the same shape, each bit turned over with probability `share`."""
+#     flip = torch.rand(x.shape, generator=generator) < share
+#     return torch.where(flip, 1 - x, x)
+# ```
+#
+# `(x - flip.float()).abs()` does the same. To *replace* the chosen pixels by random bits (salt & pepper) is another
+# noise: half of them are right by luck.
+#
+# </details>
+
+# %% [markdown]
 # How does a cue find its key? In the paper the key is computed from the image. This model's recipe, `associative`, is **ours**. An image is written at a place that belongs to
 # its position in the episode. A cue is compared with what each of the $T$ places holds, and takes the key of the best match: `model.look_up(cue, memory)`. The Kanerva Machine
 # searches its memory for the address too. The search sees only the cue and the memory; it is not told the order.
@@ -235,6 +263,35 @@ plt.show()
 #
 # The swapped bar grows with the sharpness of the prior: a confident wrong memory is punished hard. Use it to see *that* the memory is read, not how much it is worth. Notebook 03
 # adds a second control, the memory without the image, and a model that reads its memory and yet hardly needs the right one.
+
+# %% [markdown] tags=["exercise:read_score"]
+# **Exercise: read a score.** A colleague sends you a mean total, the mean total with another episode's memory, and
+# $T$, all in nats/image over distinct binary images. Answer with one of three words: `"impossible"` if the total lies
+# below the floor, `"read"` if another memory costs more than 1 nat, else `"not read"`.
+
+# %% tags=["exercise:read_score"]
+def read_score(total, swap, length):
+    """Two totals in nats/image and the episode length T -> "impossible", "read" or "not read"."""
+    ...  # your lines
+
+
+checks.read_score(read_score)
+
+# %% [markdown] tags=["exercise:read_score"]
+# <details><summary>Solution: read_score</summary>
+#
+# ```python
+# def read_score(total, swap, length):
+#     """Two totals in nats/image and the episode length T -> "impossible", "read" or "not read"."""
+#     if total < math.log(length):
+#         return "impossible"
+#     return "read" if swap - total > 1 else "not read"
+# ```
+#
+# The order matters: a number below the floor is no bound, and then its gap says nothing either. The 1 nat is only a
+# margin for the noise of sampling.
+#
+# </details>
 
 # %% [markdown]
 # ## 5. The course

@@ -42,7 +42,7 @@ import matplotlib.pyplot as plt
 import torch
 
 import kpp_lib as kpp
-from kpp_lib import plots, tour, widgets
+from kpp_lib import checks, plots, tour, widgets
 from kpp_lib.noise import add_noise
 
 # %% tags=["parameters"]
@@ -85,6 +85,36 @@ memory.shape
 # memory too; K++ computes the key from the picture in one pass, which costs less. The contrast model does as K++ does.
 #
 # We use the means of $Y^*$, $z$ and $\hat X$, so that a step is a function. (The paper samples; `model.iterate(..., sampled=True)` does too.)
+
+# %% [markdown] tags=["exercise:clean_up"]
+# **Exercise: iterate.** You get a cue and two functions, `keys_of(picture)` (the means of the keys that are inferred)
+# and `read(keys)` (the mean picture that the memory holds there). Return the whole path: the cue, then the picture
+# after each of `steps` steps.
+
+# %% tags=["exercise:clean_up"]
+def clean_up(cue, keys_of, read, steps):
+    """A cue -> a list of steps + 1 pictures, the cue first (equation 7, with means)."""
+    ...  # your lines
+
+
+checks.clean_up(clean_up)
+
+# %% [markdown] tags=["exercise:clean_up"]
+# <details><summary>Solution: clean_up</summary>
+#
+# ```python
+# def clean_up(cue, keys_of, read, steps):
+#     """A cue -> a list of steps + 1 pictures, the cue first (equation 7, with means)."""
+#     pictures = [cue]
+#     for _ in range(steps):
+#         pictures.append(read(keys_of(pictures[-1])))
+#     return pictures
+# ```
+#
+# What moves is the picture; the memory, inside `read`, stays as it is. Nothing of the cue is left in the answer but
+# the choice of where to look.
+#
+# </details>
 
 # %%
 with torch.no_grad():
@@ -142,7 +172,39 @@ widgets.clean_up(model, grey[0], memory[:2])  # memory[0] holds grey[0]; memory[
 # - *no memory*: a VAE with the same encoder and decoder, trained as long. Its step is to encode and decode;
 # - *another memory*: the same iteration on the memory of another episode. It has never seen these images. If it does as well,
 #   the cleaning is the work of the decoder, which can only draw digits, and not of the memory.
+
+# %% [markdown] tags=["exercise:who_cleans"]
+# **Exercise: who cleans?** Four batches of pictures with values in [0, 1]: clean, noisy, read from their own memory,
+# read from another episode's. Return the bit error in percent of the last three against the clean one (a bit is what
+# lies above one half), and who has cleaned: `"nobody"` if the own memory's error is not below that of the noisy
+# picture; else `"memory"` if it is below the other memory's; else `"decoder"`.
+
+# %% tags=["exercise:who_cleans"]
+def who_cleans(clean, noisy, own, another):
+    """Pictures, all of one shape -> dict of noisy, own, another (bit errors, %) and who."""
+    ...  # your lines
+
+
+checks.who_cleans(who_cleans)
+
+# %% [markdown] tags=["exercise:who_cleans"]
+# <details><summary>Solution: who_cleans</summary>
 #
+# ```python
+# def who_cleans(clean, noisy, own, another):
+#     """Pictures, all of one shape -> dict of noisy, own, another (bit errors, %) and who."""
+#     pictures = {"noisy": noisy, "own": own, "another": another}
+#     e = {name: 100 * ((p > 0.5) != (clean > 0.5)).float().mean() for name, p in pictures.items()}
+#     who = "memory" if e["own"] < e["another"] else "decoder"
+#     return {**e, "who": who if e["own"] < e["noisy"] else "nobody"}
+# ```
+#
+# In practice neither word is the whole truth: own below another says that the memory adds *something*. How much is
+# the difference of the two errors.
+#
+# </details>
+
+# %% [markdown]
 # > **Predict:** whose answers differ more between its own and another memory: those of the memory that looks up, or those of the one that computes its keys?
 
 # %%

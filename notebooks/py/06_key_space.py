@@ -47,7 +47,7 @@ import matplotlib.pyplot as plt
 import torch
 
 import kpp_lib as kpp
-from kpp_lib import plots, tour, widgets
+from kpp_lib import checks, plots, tour, widgets
 from kpp_lib.keys import squash
 from kpp_lib.keyspace import key_at, look, mesh, pictures, plane
 
@@ -95,6 +95,32 @@ print(f"T = {c.length}, K = {c.reads}, squash = {c.squash!r}, window s = {c.wind
 # centre is $\tanh(y_{2,3}) \cdot (1 - s)$, so that the window stays inside the memory. `key_at` is its inverse, with
 # $\operatorname{atanh}$.
 
+# %% [markdown] tags=["exercise:key_of"]
+# **Exercise: from a window back to its key.** The squash `fixed` makes $(s,\ \tanh(y_2)(1-s),\ \tanh(y_3)(1-s))$ of a
+# key, with $s$ a constant. Write its inverse. The key's first number is not used: return 0 for it.
+
+# %% tags=["exercise:key_of"]
+def key_of(window):
+    """Windows (s, x, y) [..., 3] inside the memory -> keys [..., 3]."""
+    ...  # your lines
+
+
+checks.key_of(key_of)
+
+# %% [markdown] tags=["exercise:key_of"]
+# <details><summary>Solution: key_of</summary>
+#
+# ```python
+# def key_of(window):
+#     """Windows (s, x, y) [..., 3] inside the memory -> keys [..., 3]."""
+#     s, centre = window[..., :1], window[..., 1:]
+#     return torch.cat([torch.zeros_like(s), torch.atanh(centre / (1 - s))], dim=-1)
+# ```
+#
+# A centre at the rim, $|x|=1-s$, would need an infinite key: such windows are never read.
+#
+# </details>
+
 # %%
 window = torch.tensor([c.window, -0.6, 0.3])  # half-width, and a centre to the left and somewhat down
 key = key_at(window, "fixed")
@@ -131,6 +157,33 @@ fig
 #
 # The lattice is the heap of this model: a grid of cells, one for each position in the episode, of which the last row keeps some
 # empty. The table of its places was learned, from such a grid as a start.
+
+# %% [markdown] tags=["exercise:log_p_key"]
+# **Exercise: where the prior looks.** Write $\ln p(y)$ of the $K$ keys of an image together, $p(Y)=\mathcal N(0,I)$,
+# in nats.
+
+# %% tags=["exercise:log_p_key"]
+def log_p_key(y):
+    """Keys y [..., K, 3], before the squash -> ln p(y) [...], nats."""
+    ...  # your lines
+
+
+checks.log_p_key(log_p_key)
+
+# %% [markdown] tags=["exercise:log_p_key"]
+# <details><summary>Solution: log_p_key</summary>
+#
+# ```python
+# def log_p_key(y):
+#     """Keys y [..., K, 3], before the squash -> ln p(y) [...], nats."""
+#     each = -0.5 * y**2 - 0.5 * math.log(2 * math.pi)
+#     return each.sum(dim=(-2, -1))
+# ```
+#
+# Three numbers and $K=2$ keys bring six constants: at most $-3\ln 2\pi\approx-5.5$ nats, at the mode. A density has
+# no scale of its own, so compare two of them, never one with zero.
+#
+# </details>
 
 # %% [markdown]
 # ## 2 · One read, from end to end
@@ -329,7 +382,35 @@ for name, place in (("islands", centres), ("old map", old_centres)):
 
 # %% [markdown]
 # ## 5 · A walk from one image to another
+
+# %% [markdown] tags=["exercise:walk"]
+# **Exercise: a walk.** Give $n$ places on the straight line from the keys `start` to the keys `end`, both included,
+# evenly spaced in *key* space. All $K$ keys walk together.
+
+# %% tags=["exercise:walk"]
+def walk(start, end, n):
+    """Two sets of keys [K, 3] -> [n, K, 3]."""
+    ...  # your lines
+
+
+checks.walk(walk)
+
+# %% [markdown] tags=["exercise:walk"]
+# <details><summary>Solution: walk</summary>
 #
+# ```python
+# def walk(start, end, n):
+#     """Two sets of keys [K, 3] -> [n, K, 3]."""
+#     f = torch.linspace(0, 1, n).view(-1, 1, 1)
+#     return start + f * (end - start)
+# ```
+#
+# The windows of these keys lie on one line in the memory only if start and end differ in one coordinate; the tanh
+# bends all others, and makes steps near the rim shorter.
+#
+# </details>
+
+# %% [markdown]
 # **Predict.** We walk in a straight line, in key space and with both keys, along the second row of cells. Will the first digit
 # turn into the last gradually? Will $\ln p(y)$ warn us where the walk leaves the images?
 
