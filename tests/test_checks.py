@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from wrong_answers_00_02 import WRITTEN as EARLY
+from wrong_answers_03_06 import WRITTEN as LATE
 
 import exercises
 from kpp_lib import checks
@@ -9,6 +11,7 @@ from kpp_lib.checks import Check, Verdict
 from kpp_lib.checks.check import Case, Mistake
 from kpp_lib.checks.compare import difference, show
 
+WRITTEN = EARLY | LATE
 ALL = {name: check for name in checks.__all__ if isinstance(check := getattr(checks, name), Check)}
 MISTAKES = [(name, n) for name, check in ALL.items() for n in range(len(check.mistakes))]
 SOURCES = exercises.sources()
@@ -55,33 +58,6 @@ def _judged_adapted(check, mistake):
     """The mistake as a function of the cases' arguments, past the adapter that makes one of the reader's class."""
     plain = Check(check.call, check.right, check.cases, check.mistakes, None, check.tolerance)
     return plain.judge(mistake.wrong)
-
-
-# What a reader might write, by hand and apart from the checks' own list of mistakes.
-WRITTEN = {
-    "sample_places": [
-        ("def sample_places(w, g):\n    t = torch.linspace(-1, 1, g)\n    y, x = torch.meshgrid(t, t, indexing='ij')\n"
-         "    return torch.stack([w[0] * x + w[1], w[0] * y + w[2]], -1)", "edges of the window"),
-        ("def sample_places(w, g):\n    t = (torch.arange(g) + 0.5) * 2 / g - 1\n"
-         "    x, y = torch.meshgrid(t, t, indexing='ij')\n"
-         "    return torch.stack([w[0] * x + w[1], w[0] * y + w[2]], -1)", "indexing='xy'"),
-    ],
-    "read_block": [
-        ("def read_block(m, w, g):\n    grid = window_grid(w[None], g, align_corners=True)\n"
-         "    return F.grid_sample(m[None], grid, align_corners=True)[0]", "align_corners=True"),
-        ("def read_block(m, w, g):\n    grid = window_grid(w[None], g)\n"
-         "    return F.grid_sample(m[None], grid.flip(-1), align_corners=False)[0]", "swapped"),
-        ("def read_block(m, w, g):\n    grid = window_grid(w[None], g)\n"
-         "    return F.grid_sample(m[None], grid, padding_mode='border', align_corners=False)[0]", "outside"),
-    ],
-    "place_block": [
-        ("def place_block(b, w, size):\n    grid = window_grid(w[None], size)\n"
-         "    return F.grid_sample(b[None], grid, align_corners=False)[0]", "does not invert"),
-        ("def place_block(b, w, size):\n    s, x, y = w\n"
-         "    grid = window_grid(torch.stack([1 / s, x / s, y / s])[None], size)\n"
-         "    return F.grid_sample(b[None], grid, align_corners=False)[0]", "sign"),
-    ],
-}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -22,6 +22,8 @@ class Difference(NamedTuple):
 
 def difference(got: Any, expected: Any, tolerance: float) -> Difference | None:
     """None if `got` is `expected` up to rounding; else both in words. Numbers, tensors, lists and tuples, text."""
+    if isinstance(expected, dict):
+        return _named(got, expected, tolerance)
     if isinstance(expected, tuple | list):
         return _parts(got, expected, tolerance)
     if isinstance(expected, Tensor | float) or isinstance(expected, int) and not isinstance(expected, bool):
@@ -41,6 +43,8 @@ def show(value: Any) -> str:
         if len(value) > SMALL or any(isinstance(v, Tensor) and v.numel() > SMALL for v in value):
             return f"a {type(value).__name__} of {len(value)}"
         return "[" + ", ".join(show(v) for v in value) + "]"
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {show(v)}" for name, v in value.items())
     if isinstance(value, float):
         return f"{value:.4g}"
     text = repr(value)
@@ -49,6 +53,19 @@ def show(value: Any) -> str:
 
 def _list(value: Any) -> str:
     return "[" + ", ".join(_list(v) for v in value) + "]" if isinstance(value, list) else show(value)
+
+
+def _named(got: Any, expected: dict, tolerance: float) -> Difference | None:
+    names = ", ".join(expected)
+    if not isinstance(got, dict) or set(got) != set(expected):
+        return Difference(
+            f"a dict of {', '.join(map(str, got))}" if isinstance(got, dict) else _kind(got), f"a dict of {names}"
+        )
+    for name in expected:
+        found = difference(got[name], expected[name], tolerance)
+        if found:
+            return Difference(f"{name}: {found.got}", f"{name}: {found.expected}", found.pattern)
+    return None
 
 
 def _parts(got: Any, expected: tuple | list, tolerance: float) -> Difference | None:
