@@ -15,7 +15,7 @@
 # Every number in this course is a value of equation 4 of the paper. Here we take that equation apart on a Kanerva++ so small that
 # $-\ln p(x_t\mid M)$ can be computed exactly, and hold the bound, its gap and its common mistakes against the truth.
 #
-# **Objectives.** After this notebook you can derive equations 1 to 4; say what the gap of the bound consists of; say why no
+# **Objectives.** After this notebook you can state equation 1 and derive 2 to 4 from it; say what the gap of the bound consists of; say why no
 # honest mean over $T$ distinct images lies below $\ln T$; and recognise four ways in which a number that looks like a bound is none.
 #
 # **Prerequisites.** [`00_start_here`](00_start_here.ipynb); KL divergences; sections 3.1 and 3.2 of the paper at hand.
@@ -184,6 +184,14 @@ tour.record("exact", truth.mean(), "nats/image")
 # $$\ln p(x\mid M)=\underbrace{\mathbb E_{q(y)q(z)}\ln\frac{p(x\mid z)\,p(z\mid M,y)\,p(y)}{q(z)\,q(y)}}_{\mathcal L_T}
 #   +\underbrace{\mathbb E_{q(y)}\mathrm{KL}\big[q(z)\,\|\,p(z\mid M,y,x)\big]}_{\ge 0}
 #   +\underbrace{\mathrm{KL}\big[q(y)\,\|\,p(y\mid M,x)\big]}_{\ge 0} \tag{3}$$
+#
+# Here $x$ is one image $x_t$, and $\mathcal L_T$ is counted per image; (1) sums it over $t$. Where did the pieces come from? The posterior
+# splits as $p(y,z\mid M,x)=p(y\mid M,x)\,p(z\mid M,y,x)$. The average of $\ln q(z)/p(z\mid M,y,x)$ over $z$ is a KL for *each* $y$, so
+# $\mathbb E_{q(y)}$ stays in front of it; in the last term $z$ is averaged away. Two assumptions of the model stand in the numerator: the
+# decoder sees $z$ alone, $p(x\mid z,M,y)=p(x\mid z)$, and a memory says nothing about the key, $p(y\mid M)=p(y)$.
+#
+# Now split the first logarithm. $-\ln p(x\mid z)$ depends on $z$ alone, $\ln q(z)/p(z\mid M,y)$ on both, $\ln q(y)/p(y)$ on $y$ alone; and
+# since $q(y)\,q(z)$ factorises, each is averaged over what it depends on:
 #
 # $$-\mathcal L_T=\underbrace{\mathbb E_{q(z)}[-\ln p(x\mid z)]}_{\texttt{recon}}
 #   +\underbrace{\mathbb E_{q(y)}\mathrm{KL}\big[q(z)\,\|\,p(z\mid M,y)\big]}_{\texttt{kl}\_\texttt{z}}
@@ -449,7 +457,8 @@ ax.legend(fontsize=8)
 plt.show()
 
 # %% [markdown]
-# *Picture:* the importance-weighted bound against the number of draws, falling from the total of equation 4 to the exact value.
+# *Picture:* the importance-weighted bound against the number of draws, falling from the total of equation 4 towards the black line of the exact
+# value: fast up to about eight draws, then slowly, with part of the gap left at the end.
 
 # %%
 # how fast depends on q: where it misses a part of the posterior (section 6), S has to be large

@@ -209,7 +209,8 @@ tour.record("shift_reach", reach.abs().max(), "images")
 # and "non-linearly" in section 3.3 contradict each other. We take the mean, and the latter.)
 #
 # **The placed write, ours**: each image makes its own $K$ blocks, and each block is put at its key's mean by the
-# inverse of the read (notebook 02, section 9). Step by step, and equal to the package:
+# inverse of the read. These are the lines of `PlacedWriter.forward`, opened up; the arithmetic of `place_blocks` by hand is in notebook 02,
+# section 9.
 
 # %%
 size, floor = c.memory_size, c.place_floor
@@ -225,7 +226,7 @@ assert torch.equal(pooled(e, None), pooled.up(e.mean(dim=1)))
 # > **Predict:** one image of 32 is replaced. Which pixels of the memory change in each case?
 #
 # **Picture:** two maps over the memory of the absolute change when one image is replaced. The paper's pooled write,
-# here untrained, changes everywhere. The placed write changes only inside the image's two outlined windows, which lie
+# here untrained, changes everywhere. The placed write changes only inside the image's two windows and half a cell around them, which lie
 # on each other. The new image takes the ground of the old one, as it has the same place $t$. Each map has its own scale.
 
 # %%
@@ -472,7 +473,8 @@ tour.record("written_read_cosine", cosine(pieces[0], blocks[0]))
 tour.record("two_reads_cosine", cosine(blocks[0, :, 0], blocks[0, :, 1]))
 
 # %% [markdown]
-# What is read is close to the mean of the two blocks, twice. At their means, the second key adds next to nothing.
+# The two reads are nearly one block. Each is about as close to what its key wrote as to the mean of the two: the rest is the smoothing of the
+# bilinear write and read. At their means, the second key adds next to nothing.
 #
 # ## 8 · The prior that comes out
 #
@@ -661,14 +663,16 @@ tour.record("retrieval_top1_content", theirs["retrieval_top1"])
 
 # %% [markdown]
 # - **Without the image**, our memory costs nearly as much as **another episode's**: it holds *these* images, and little
-#   that images have in common. The contrast loses few nats in either row: it is read (see its random keys), but in good
-#   part as a code of the kind of digit. A total alone would have hidden that.
-# - **Random keys** cost far more: what is read depends on where.
-# - **Shuffled and single cues** cost the same, up to the noise of the samples: both memories are associative.
+#   that images have in common. The contrast loses few nats in either row. That it loses any to a swap shows that it is read, but in good
+#   part as a code of the kind of digit. A total alone would have hidden that. (Leave-one-out scores a quarter of the images: do not rank
+#   the two rows.)
+# - **Random keys** cost far more: what is read depends on where. That alone would not show that the episode is stored: see question 2.
+# - **Shuffled and single cues** cost the same, up to the noise of the samples: both memories are associative. The retrieval rates of the
+#   contrast differ from row to row because each image is drawn once here; over 10,000 images they agree ([results](../docs/results.md)).
 # - **Retrieval:** from our memory alone, with a sampled key and a sampled latent, comes back almost always the very
 #   image that was written, noisy cue or not. From the contrast, often a similar one.
 # - **KL$_Y$** is the price of the keys. To name one image of 32 takes $\ln 32 = 3.5$ nats; two keys, each placed to
-#   about a pixel, take more, and more than the content keys of the contrast.
+#   just under two pixels, take more, and more than the content keys of the contrast.
 #
 # Do not set this total beside an unconditional likelihood of MNIST. It is *conditional*: the memory has seen the very
 # images that are scored. For distinct binary images its floor is $\ln T$, not the entropy of digits.
@@ -711,9 +715,10 @@ for width in (1, 2, 4):  # times the standard deviation that was trained
     tour.record(f"kl_z_leak_width_{width}", honest - leaky, "nats")
 
 # %% [markdown]
-# As trained, the keys are sharp, and there is little to leak: the two differ by a few nats, in either direction. Wider
-# keys are cheaper in KL$_Y$. An honest read then misses its cell and pays for it in KL$_Z$; a write that follows the
-# sample pays far less. This model never trained with the leak; one that did could buy wide keys with it.
+# As trained, the keys are sharp, and there is little to leak. Wider keys are cheaper in KL$_Y$, an honest read then misses its cell and pays
+# for it in KL$_Z$, and the wider they are the more a write that follows the sample is spared of that. It does not pay here: narrow, honest
+# keys remain the cheapest, because this model never trained with the leak. That a model which did reports a number below the truth is shown in
+# notebook 01, section 9.
 
 # %% [markdown]
 # ## Questions to think about

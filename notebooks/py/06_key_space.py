@@ -156,7 +156,7 @@ fig
 # not a distance in key space. A step of 0.1 in a key moves a window by almost three memory pixels in the middle, and by
 # next to nothing at the rim. From here on *key* means before the squash and *window* after it.
 #
-# The lattice is the heap of this model: a grid of cells, one for each position in the episode, of which the last row keeps some
+# The lattice is where this model writes: a grid of cells, one for each position in the episode, of which the last row keeps some
 # empty. The table of its places was learned, from such a grid as a start.
 
 # %% [markdown] tags=["exercise:log_p_key"]
@@ -189,8 +189,8 @@ checks.log_p_key(log_p_key)
 # %% [markdown]
 # ## 2 · One read, from end to end
 #
-# **Predict.** We read at the keys of one image. When a window then moves by a single memory pixel, which of the four
-# panels will change most, and will you see it in the digit?
+# **Predict.** We read at the keys of one image. When a window then moves by a single memory pixel, which of the five
+# panels will change most, and will you see it in the digit? (Try it with the sliders below.)
 
 # %%
 log_p = model.p_y(1, 1).log_prob(y[:, None])[:, 0]  # [T], nats
@@ -549,7 +549,7 @@ fig
 # 0.1 on some are deformed; in the last rows they are as various as draws from the prior.
 #
 # The paper's 0.1 moves a window in the middle by almost three memory pixels: that is the rim, a little more than the standard
-# deviation of our $q(Y|X)$, and there the islands begin to lose their images. The old memory, whose keys are known less sharply,
+# deviation of our $q(Y|X)$, and there the islands lose more than a third of their images. The old memory, whose keys are known less sharply,
 # bears more. That is the scale to think in: not the width of $p(Y)$, but the width of
 # $q(Y|X)$, for a model is trained to be read from anywhere within it. The paper's argument needs this second half: high density
 # under $p(Y)$ says that the prior looks there, and $q(Y|X)$ says how far the *picture* reaches.
