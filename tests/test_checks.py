@@ -65,6 +65,7 @@ def _judged_adapted(check, mistake):
 def test_what_readers_write_is_explained(name):
     assert len(WRITTEN[name]) >= 2
     for code, words in WRITTEN[name]:
+        assert words
         verdict = ALL[name].judge(answer(name, code))
         assert verdict.state == "failed" and words in verdict.why, f"{code}\n{verdict}"
 

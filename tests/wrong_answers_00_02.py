@@ -153,7 +153,7 @@ def three_terms(x, z, y, qz, qy):
 def three_terms(x, z, y, qz, qy):
     return -x.mean(0), (qz - z).mean(0), (qy - y).mean(0)
 """,
-            "",
+            "Return a dict",
         ),
     ],
     "importance_weighted": [

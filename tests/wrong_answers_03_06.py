@@ -145,7 +145,7 @@ def used_or_ornament(s):
 def used_or_ornament(s):
     return 'used'
 """,
-            "",
+            "Return a dict",
         ),
     ],
     "clean_up": [

@@ -61,9 +61,8 @@ def _list(value: Any) -> str:
 def _named(got: Any, expected: dict, tolerance: float) -> Difference | None:
     names = ", ".join(expected)
     if not isinstance(got, dict) or set(got) != set(expected):
-        return Difference(
-            f"a dict of {', '.join(map(str, got))}" if isinstance(got, dict) else _kind(got), f"a dict of {names}"
-        )
+        came = f"a dict of {', '.join(map(str, got))}" if isinstance(got, dict) else _kind(got)
+        return Difference(came, f"a dict of {names}", f"Return a dict with these keys, as the task asks: {names}.")
     for name in expected:
         found = difference(got[name], expected[name], tolerance)
         if found:
