@@ -25,12 +25,12 @@
       </fieldset>
       <div class="kpp-numbers"></div>
       <div class="kpp-buttons">
-        <label>image <select class="kpp-image"></select></label>
+        <label>image <select class="kpp-image" aria-label="image"></select></label>
         <button type="button" data-do="random" title="both keys from p(Y)">Random keys</button>
         <button type="button" data-do="perturb" title="add N(0, 0.1²) to all numbers">Perturb</button>
       </div>
       <div class="kpp-walk">
-        <label>walk to image <select class="kpp-end"></select></label>
+        <label>walk to image <select class="kpp-end" aria-label="walk to image"></select></label>
         <input type="range" class="kpp-way" min="0" max="1" step="0.005" value="0" aria-label="how far along the walk" disabled>
       </div>
     </div>`;
