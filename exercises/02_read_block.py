@@ -5,7 +5,8 @@ from kpp_lib import checks
 # %% [markdown]
 # **Exercise: read a block.** Write equation 9 with sums and products alone: no `grid_sample`. Use
 # `align_corners=False`, and let what lies outside the memory count as zero. The two tents are separable: weights of
-# the columns [g, W], weights of the rows [g, H], one `einsum`.
+# the columns [g, W], weights of the rows [g, H], one `einsum`. When it passes, try it on the memory above:
+# `read_block(M[0], window[0], 16)` should be the `piece` of the last picture.
 
 
 # %%

@@ -1,7 +1,10 @@
 """The checks of the exercises: right answers pass, usual mistakes are explained, and no answer breaks one."""
 
+import numpy as np
 import pytest
 import torch
+from wrong_answers_00_02 import WRITTEN as EARLY
+from wrong_answers_03_06 import WRITTEN as LATE
 
 import exercises
 from kpp_lib import checks
@@ -9,6 +12,7 @@ from kpp_lib.checks import Check, Verdict
 from kpp_lib.checks.check import Case, Mistake
 from kpp_lib.checks.compare import difference, show
 
+WRITTEN = EARLY | LATE
 ALL = {name: check for name in checks.__all__ if isinstance(check := getattr(checks, name), Check)}
 MISTAKES = [(name, n) for name, check in ALL.items() for n in range(len(check.mistakes))]
 SOURCES = exercises.sources()
@@ -57,33 +61,6 @@ def _judged_adapted(check, mistake):
     return plain.judge(mistake.wrong)
 
 
-# What a reader might write, by hand and apart from the checks' own list of mistakes.
-WRITTEN = {
-    "sample_places": [
-        ("def sample_places(w, g):\n    t = torch.linspace(-1, 1, g)\n    y, x = torch.meshgrid(t, t, indexing='ij')\n"
-         "    return torch.stack([w[0] * x + w[1], w[0] * y + w[2]], -1)", "edges of the window"),
-        ("def sample_places(w, g):\n    t = (torch.arange(g) + 0.5) * 2 / g - 1\n"
-         "    x, y = torch.meshgrid(t, t, indexing='ij')\n"
-         "    return torch.stack([w[0] * x + w[1], w[0] * y + w[2]], -1)", "indexing='xy'"),
-    ],
-    "read_block": [
-        ("def read_block(m, w, g):\n    grid = window_grid(w[None], g, align_corners=True)\n"
-         "    return F.grid_sample(m[None], grid, align_corners=True)[0]", "align_corners=True"),
-        ("def read_block(m, w, g):\n    grid = window_grid(w[None], g)\n"
-         "    return F.grid_sample(m[None], grid.flip(-1), align_corners=False)[0]", "swapped"),
-        ("def read_block(m, w, g):\n    grid = window_grid(w[None], g)\n"
-         "    return F.grid_sample(m[None], grid, padding_mode='border', align_corners=False)[0]", "outside"),
-    ],
-    "place_block": [
-        ("def place_block(b, w, size):\n    grid = window_grid(w[None], size)\n"
-         "    return F.grid_sample(b[None], grid, align_corners=False)[0]", "does not invert"),
-        ("def place_block(b, w, size):\n    s, x, y = w\n"
-         "    grid = window_grid(torch.stack([1 / s, x / s, y / s])[None], size)\n"
-         "    return F.grid_sample(b[None], grid, align_corners=False)[0]", "sign"),
-    ],
-}  # fmt: skip
-
-
 @pytest.mark.parametrize("name", ALL)
 def test_what_readers_write_is_explained(name):
     assert len(WRITTEN[name]) >= 2
@@ -110,6 +87,11 @@ def unwritten(x):
 def test_a_stub_is_not_written_yet(stub):
     verdict = HALF.judge(stub)
     assert not verdict and verdict.state == "not written yet" and verdict.why == "" and "Fill in" in str(verdict)
+
+
+def test_torch_saying_not_implemented_is_no_stub():
+    verdict = HALF.judge(lambda x: x.to("meta").tolist())
+    assert verdict.state == "failed" and "NotImplementedError" in str(verdict)
 
 
 @pytest.mark.parametrize("thing", [3, None, torch.ones(2), "half", ...])
@@ -200,6 +182,53 @@ def test_a_failed_line_is_quoted_without_a_path():
 
     text = str(HALF.judge(bad))
     assert "in the line: return x @ torch.ones(9)" in text and "/" not in text.split("in the line")[1].split("\n")[0]
+
+
+class Unfinished:
+    """What a reader may have half written."""
+
+    def __init__(self, *args):
+        pass
+
+    def __repr__(self):
+        raise RuntimeError("not yet")
+
+    def __array__(self, *args, **kwargs):
+        raise RuntimeError("not yet")
+
+
+STRANGE = {
+    "nothing in a list": [None, None],
+    "a set": {1, 2},
+    "complex": 1j,
+    "sparse": torch.eye(3).to_sparse(),
+    "meta": torch.zeros(2, device="meta"),
+    "objects": np.array([object()]),
+    "numbers of numpy": np.ones((2, 2)),
+    "text": "0.5",
+    "a dict": {"recon": None},
+    "nan": float("nan"),
+    "infinity": torch.tensor(float("inf")),
+    "empty": torch.zeros(0),
+    "integers": torch.arange(3),
+    "bits": torch.ones(4, dtype=torch.bool),
+    "a class": Unfinished,
+    "an object": Unfinished(),
+    "a function": len,
+    "a generator": (n for n in range(3)),
+}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_no_answer_of_any_kind_breaks_a_check(name):
+    for kind, value in STRANGE.items():
+
+        class Answer(Unfinished):
+            write = find = staticmethod(lambda *args, value=value: value)
+
+        verdict = ALL[name].judge(Answer if ALL[name].kind == "class" else lambda *args, value=value: value)
+        assert verdict.state == "failed" and verdict.why and str(verdict), kind
+    assert ALL[name].judge(Unfinished()).state == "failed"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The exercises: one source each, notebooks in step with it, stubs that let a notebook run through."""
 
+import re
 import shutil
 
 import pytest
@@ -141,3 +142,29 @@ def test_a_source_that_is_not_built_as_agreed_is_refused(course, old, new):
     path.write_text(SOURCE.replace(old, new, 1))
     with pytest.raises(ValueError, match="00_twice.py: .*expected"):
         exercises.read(path)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_no_other_cell_of_the_notebook_depends_on_an_exercise(name):
+    """It may stay unwritten, so its name must not be one that the notebook uses."""
+    path = exercises.notebook_of(SOURCES[name])
+    text = path.read_text()
+    others = text.replace(SOURCES[name].cells(), "")
+    assert others != text and not exercises.uses(others, name)
+
+
+def test_readme_map_and_heads_agree_on_the_minutes():
+    """To read, and for the exercises, of every notebook."""
+    readme = (exercises.ROOT / "README.md").read_text()
+    paths = exercises.notebooks(exercises.ROOT)
+    told = dict(re.findall(r"(?m)^\| \[(\d\d) .* \| (\d+ \+ \d+) \|", readme))
+    first = paths[0].read_text()
+    mapped = re.findall(r"(?m)^# \| \[?(\d\d) .* \| (\d+) \| (\d+) \|$", first)
+    heads = {}
+    for path in paths:
+        [(read, more)] = re.findall(
+            r"\*\*Minutes on CPU:\*\*.* (\d+) to read.*?, (\d+) for the exercises", path.read_text()
+        )
+        heads[path.stem[:2]] = f"{read} + {more}"
+    assert told == heads == {number: f"{read} + {more}" for number, read, more in mapped}
+    assert sum(int(n) for both in heads.values() for n in both.split(" + ")) <= 6 * 60  # "six hours"

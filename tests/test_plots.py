@@ -1,5 +1,7 @@
 """Figures: how many axes, which labels, what they refuse; each also draws without an error."""
 
+import io
+
 import matplotlib
 
 matplotlib.use("Agg")
@@ -28,19 +30,19 @@ FIGURES = {
     "curves": (lambda: plots.curves([0, 1], {"a": [1, 2], "b": [2, 1]}, "x", "y"), 1),
     "key_view": (
         lambda: boards.key_view(MEMORY, WINDOWS, torch.randn(2, 3, 8, 8), torch.zeros(8), torch.ones(8), IMAGES[0]),
-        1,
+        0,
     ),
     "read_view": (
         lambda: boards.read_view(
             MEMORY, WINDOWS[0], torch.rand(4, 4, 2), MEMORY[:, :4, :4], MEMORY[:, 4:8, :4], WINDOWS[1]
         ),
-        1,
+        0,
     ),
     "write_view": (
         lambda: boards.write_view(IMAGES[0], MEMORY, WINDOWS[:, None], 1, MEMORY[0].abs(), IMAGES[1]),
-        1,
+        0,
     ),
-    "clean_view": (lambda: boards.clean_view(IMAGES[0], {"cue": IMAGES[1], "step 1": IMAGES[0]}), 1),
+    "clean_view": (lambda: boards.clean_view(IMAGES[0], {"cue": IMAGES[1], "step 1": IMAGES[0]}), 0),
     "pictures": (lambda: plots.pictures(IMAGES, 3, "t"), 1),
     "atlas": (lambda: plots.atlas(MEMORY, WINDOWS[:, 1:], IMAGES[:2], torch.rand(9, 1, 28, 28), 0.7), 2),
     "system_map": (diagram.system_map, 1),
@@ -52,7 +54,7 @@ FIGURES = {
 def test_it_draws_with_its_axes(name):
     draw, axes = FIGURES[name]
     fig = draw()
-    fig.canvas.draw()
+    fig.savefig(io.BytesIO())  # canvas.draw() of a bare Figure does nothing
     assert len(fig.axes) == axes
     plt.close("all")
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path, PurePosixPath
 
+import badges
 import build_site
 import nbformat
 import pytest
@@ -10,6 +11,7 @@ import site_pages
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
+PLACE = badges.place(ROOT)
 HERE = ROOT / "notebooks" / "00_x.ipynb"  # no file: links are looked up from its folder
 PNG = {"image/png": "aGVsbG8=", "text/plain": "<Figure size 1x1>"}
 
@@ -74,10 +76,10 @@ def test_widgets_and_records_are_left_out_but_pictures_and_prints_stay():
         ("[home](../README.md#the-course)", "[home](../index.md#the-course)"),
         ("[next](01_elbo.ipynb)", "[next](01_elbo.ipynb)"),
         ("[words](../docs/glossary.md)", "[words](../docs/glossary.md)"),
-        ("[a](../kpp_lib/config.py)", "[a](https://github.com/kanerva-plus-plus/kpp/blob/main/kpp_lib/config.py)"),
-        ("[a](../kpp_lib)", "[a](https://github.com/kanerva-plus-plus/kpp/tree/main/kpp_lib)"),
+        ("[a](../kpp_lib/config.py)", f"[a](https://github.com/{PLACE.repository}/blob/{PLACE.branch}/kpp_lib/config.py)"),
+        ("[a](../kpp_lib)", f"[a](https://github.com/{PLACE.repository}/tree/{PLACE.branch}/kpp_lib)"),
         ("[paper](https://arxiv.org/abs/2103.03905)", "[paper](https://arxiv.org/abs/2103.03905)"),
-        ("[key](https://kanerva-plus-plus.github.io/kpp/explorer.html)", "[key](../explorer.md)"),
+        (f"[key](https://{PLACE.pages}/explorer.html)", "[key](../explorer.md)"),
         ("[![Open](https://a.b/c.svg)](https://mybinder.org/v2/x)\n[![O](https://a.b/d.svg)](https://e.f/g)",
          "Run it: [Binder](https://mybinder.org/v2/x) · [e.f](https://e.f/g)"),
     ],

@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib
 
 matplotlib.use("Agg")
+import bench_widgets
 import matplotlib.figure
 import matplotlib.pyplot as plt
 import pytest
@@ -158,9 +159,23 @@ def test_clean_up_steps_as_iterate_does(scene):
     assert box.picture.value == widgets.png(boards.clean_view(x[0, 1], named, title))
 
 
-def test_the_benchmark_covers_every_widget_of_the_notebooks(capsys):
-    import bench_widgets
+def test_the_benchmark_moves_at_every_move():
+    box = widgets.live(lambda a, b, c: line(a + b + c), a=(0.0, 1.0, 0.5), b=(1, 2, 1), c={"one": 1, "two": 2})
+    for control in box.controls.values():
+        targets = [control.value, *bench_widgets.values(control, 5)]
+        assert all(after != before for before, after in zip(targets, targets[1:], strict=False))
+        assert len(bench_widgets.moves(box, control, 5)) == 5
+    with pytest.raises(RuntimeError, match="a: 2 moves, 0 pictures"):
+        bench_widgets.moves(widgets.live(line, a=(0.0, 1.0, 0.5)), box.controls["a"], 2)
 
+
+def test_the_benchmark_fails_above_its_limit(capsys, monkeypatch):
+    monkeypatch.setattr(bench_widgets, "course", lambda: [("02 read", widgets.live(line, a=(0.0, 1.0, 0.5)))])
+    assert bench_widgets.main(["--moves", "2", "--limit", "0.001"]) == 1
+    assert "above 0.001 ms: 02 read a" in capsys.readouterr().out
+
+
+def test_the_benchmark_covers_every_widget_of_the_notebooks(capsys):
     assert bench_widgets.main(["--moves", "1", "--limit", "5000"]) == 0
     printed = capsys.readouterr().out
     assert bench_widgets.main(["--moves", "1", "--limit", "0"]) == 1

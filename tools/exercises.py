@@ -101,12 +101,19 @@ def notebook_of(exercise: Exercise, root: Path = ROOT) -> Path:
 
 def imports(notebook: Path) -> dict[str, object]:
     """The names that a notebook's own import lines give: what a reader has at hand in an exercise."""
-    lines = ast.parse(notebook.read_text(encoding="utf-8")).body
     space: dict[str, object] = {}
-    for line in lines:
+    for line in ast.parse(notebook.read_text(encoding="utf-8")).body:
         if isinstance(line, ast.Import | ast.ImportFrom):
             exec(ast.unparse(line), space)
     return space
+
+
+def uses(text: str, name: str) -> bool:
+    """Whether Python text imports, sets or reads a name."""
+    for node in ast.walk(ast.parse(text)):
+        if getattr(node, "id", None) == name or isinstance(node, ast.alias) and (node.asname or node.name) == name:
+            return True
+    return False
 
 
 def problems(root: Path = ROOT) -> list[str]:

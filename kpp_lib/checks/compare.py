@@ -22,6 +22,8 @@ class Difference(NamedTuple):
 
 def difference(got: Any, expected: Any, tolerance: float) -> Difference | None:
     """None if `got` is `expected` up to rounding; else both in words. Numbers, tensors, lists and tuples, text."""
+    if isinstance(expected, dict):
+        return _named(got, expected, tolerance)
     if isinstance(expected, tuple | list):
         return _parts(got, expected, tolerance)
     if isinstance(expected, Tensor | float) or isinstance(expected, int) and not isinstance(expected, bool):
@@ -34,21 +36,39 @@ def difference(got: Any, expected: Any, tolerance: float) -> Difference | None:
 def show(value: Any) -> str:
     """A value in one line: numbers rounded to four digits, a large tensor by its shape."""
     if isinstance(value, Tensor):
-        if value.numel() > SMALL:
+        if value.numel() > SMALL or value.layout != torch.strided or value.is_meta:
             return f"a tensor of shape {list(value.shape)}"
         return _list(value.detach().tolist())
     if isinstance(value, list | tuple):
         if len(value) > SMALL or any(isinstance(v, Tensor) and v.numel() > SMALL for v in value):
             return f"a {type(value).__name__} of {len(value)}"
         return "[" + ", ".join(show(v) for v in value) + "]"
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {show(v)}" for name, v in value.items())
     if isinstance(value, float):
         return f"{value:.4g}"
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # a reader's own class may be unfinished
+        text = f"a {type(value).__name__}"
     return text if len(text) <= 120 else text[:117] + "..."
 
 
 def _list(value: Any) -> str:
     return "[" + ", ".join(_list(v) for v in value) + "]" if isinstance(value, list) else show(value)
+
+
+def _named(got: Any, expected: dict, tolerance: float) -> Difference | None:
+    names = ", ".join(expected)
+    if not isinstance(got, dict) or set(got) != set(expected):
+        return Difference(
+            f"a dict of {', '.join(map(str, got))}" if isinstance(got, dict) else _kind(got), f"a dict of {names}"
+        )
+    for name in expected:
+        found = difference(got[name], expected[name], tolerance)
+        if found:
+            return Difference(f"{name}: {found.got}", f"{name}: {found.expected}", found.pattern)
+    return None
 
 
 def _parts(got: Any, expected: tuple | list, tolerance: float) -> Difference | None:
@@ -69,7 +89,12 @@ def _numbers(got: Any, expected: Tensor | Real, tolerance: float) -> Difference 
     right = torch.as_tensor(expected).detach().double()
     if isinstance(got, bool) or not isinstance(got, Tensor | Real) and not hasattr(got, "__array__"):
         return Difference(_kind(got), show(expected))
-    left = torch.as_tensor(got).detach().double()
+    if isinstance(got, Tensor) and (got.layout != torch.strided or got.is_meta):
+        return Difference("a sparse or meta tensor", show(expected))
+    try:
+        left = torch.as_tensor(got).detach().double()
+    except Exception:  # a reader's own type with an unfinished __array__, an array of objects
+        return Difference(_kind(got), show(expected))
     if left.shape != right.shape:
         return Difference(f"shape {list(left.shape)}", f"shape {list(right.shape)}", _shapes(left, right))
     apart = ~torch.isclose(left, right, rtol=tolerance, atol=tolerance, equal_nan=False)

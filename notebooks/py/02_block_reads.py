@@ -29,7 +29,7 @@
 # **Prerequisites.** PyTorch tensors and `autograd`; Appendix A of the paper beside you. Nothing from notebook 01 is
 # needed.
 #
-# **Time.** 40 minutes to read and think; about half a minute to run on a CPU.
+# **Minutes on CPU:** under 1 to run, about 40 to read and think, 25 for the exercises.
 
 # %%
 import importlib.util
@@ -196,7 +196,8 @@ tour.record("figure11_bottom_edge", reach[1, 1], "half-widths")
 # %% [markdown] tags=["exercise:read_block"]
 # **Exercise: read a block.** Write equation 9 with sums and products alone: no `grid_sample`. Use
 # `align_corners=False`, and let what lies outside the memory count as zero. The two tents are separable: weights of
-# the columns [g, W], weights of the rows [g, H], one `einsum`.
+# the columns [g, W], weights of the rows [g, H], one `einsum`. When it passes, try it on the memory above:
+# `read_block(M[0], window[0], 16)` should be the `piece` of the last picture.
 
 # %% tags=["exercise:read_block"]
 def read_block(memory, window, g):
@@ -663,6 +664,9 @@ plt.close(fig)
 fig
 
 # %% [markdown]
+# > **Predict:** now the blocks themselves, for six random keys. By what will you know a squash that lets windows leave the
+# > memory?
+#
 # **Picture:** six blocks per squash, read from one memory with the same six random keys. Raw keys show large grey
 # areas, where there is no memory; tanh shows some; clip, in-frame and fixed show memory only.
 
@@ -790,7 +794,7 @@ print(f"largest difference {(ours - ink / (mask + 0.1)).abs().max():.1e}")
 tour.record("place_blocks_difference", (ours - ink / (mask + 0.1)).abs().max())
 
 # %% [markdown]
-# ## Exercises
+# ## Questions to think about
 #
 # 1. Which $\theta$ reads the upper left quarter of the memory? Which one reads the whole memory turned by 180 degrees?
 #    Why can no key of K++ mirror only left and right?

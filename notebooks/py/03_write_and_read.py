@@ -28,8 +28,8 @@
 # **Prerequisites.** Notebook 02 (windows, block reads, the placed write); section 3.3 to 3.5 of the paper; the three
 # terms of equation 4 (notebook 01).
 #
-# **Time.** 40 minutes to read and think; about half a minute to run on a CPU. In minutes: 10 for sections 1 to 3, 20
-# for 4 to 7, 10 for the rest.
+# **Minutes on CPU:** under 1 to run, about 40 to read and think, 25 for the exercises. In minutes: 10 for sections 1 to 3,
+# 20 for 4 to 7, 10 for the rest.
 
 # %%
 import importlib.util
@@ -47,7 +47,7 @@ import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
 import kpp_lib as kpp
-from kpp_lib import plots, tour, widgets
+from kpp_lib import checks, plots, tour, widgets
 from kpp_lib.bound import sample
 from kpp_lib.diagnostics import SCORES
 from kpp_lib.encoder import Encoder, temporal_shift
@@ -301,7 +301,53 @@ for name, m in (("looked up", model), ("content", content)):
 # Then how does a cue know where to look? By trying: `look_up` reads and decodes all $T$ slots at their means, and asks
 # of each picture how likely the cue is a copy of it in which each bit is wrong with probability `lookup_flip`. The best
 # slot's Gaussian is $q(Y|X, M)$. That depends on $M$, and may: $M$ is given, and any $q$ keeps equation 4 a bound.
+
+# %% [markdown] tags=["exercise:TableMemory"]
+# **Exercise: an associative memory in ten lines.** Write the search as a class of your own. `write` keeps pictures,
+# whose pixels are probabilities of ink; `find` gives the number of the picture that the cue is most likely a copy of,
+# if each bit of the copy is turned over with probability `flip`. When it passes, try it on the slots of the next
+# cell: `.write(pictures.flatten(1))`, `.find(cue.flatten())`.
+
+# %% tags=["exercise:TableMemory"]
+class TableMemory:
+    """write(pictures [N, D] in [0, 1]), then find(cue [D], bits) -> the number of the likeliest picture."""
+
+    def __init__(self, flip):
+        self.flip = flip
+
+    def write(self, pictures):
+        ...  # your lines
+
+    def find(self, cue):
+        ...  # your lines
+
+
+checks.TableMemory(TableMemory)
+
+# %% [markdown] tags=["exercise:TableMemory"]
+# <details><summary>Solution: TableMemory</summary>
 #
+# ```python
+# class TableMemory:
+#     """write(pictures [N, D] in [0, 1]), then find(cue [D], bits) -> the number of the likeliest picture."""
+#
+#     def __init__(self, flip):
+#         self.flip = flip
+#
+#     def write(self, pictures):
+#         self.ink = pictures * (1 - self.flip) + (1 - pictures) * self.flip  # chance of ink in a damaged copy
+#
+#     def find(self, cue):
+#         log_p = cue * self.ink.log() + (1 - cue) * (1 - self.ink).log()  # [N, D]
+#         return int(log_p.sum(-1).argmax())
+# ```
+#
+# No picture is sure of anything after a noisy copy, so no logarithm is of zero. For black and white pictures this is
+# the smallest number of differing bits; for grey ones it is not.
+#
+# </details>
+
+# %% [markdown]
 # > **Predict:** a tenth of a cue's bits are flipped. By how many nats does the right slot win?
 #
 # **Picture:** left, a noisy cue. Middle, what the slots hold, in the order of the grid: the digits of the episode,
@@ -517,7 +563,66 @@ for share in (0.1, 0.2, 0.3, 0.4):
 # A good bound and good pictures prove nothing: a model can ignore its memory and be a fair VAE. The test is to take the
 # memory away, and it belongs beside every number. All rows in nats are per image, with *sampled* keys and latents, over
 # the same test episodes. *Without the image* is a memory written by the 31 others (a quarter of the images is scored).
+
+# %% [markdown] tags=["exercise:swap_gap"]
+# **Exercise: the memory swap.** You get a function `total(x, memory)` that scores episodes with given memories, the
+# episodes, and the memory that each of them wrote. By how many nats/image is the score worse if every episode reads
+# *another* one's memory? Make sure that nobody keeps their own. When it passes, try it on the model: `swap_gap(lambda
+# x, m: model.bound(x, m, kpp.seeded(0)).total, batch, model.write(batch))`.
+
+# %% tags=["exercise:swap_gap"]
+def swap_gap(total, x, memory):
+    """total(x, memory) -> [B, T] nats; x [B, T, C, H, W], memory [B, 3, S, S], B >= 2 -> one number, nats/image."""
+    ...  # your lines
+
+
+checks.swap_gap(swap_gap)
+
+# %% [markdown] tags=["exercise:swap_gap"]
+# <details><summary>Solution: swap_gap</summary>
 #
+# ```python
+# def swap_gap(total, x, memory):
+#     """total(x, memory) -> [B, T] nats; x [B, T, C, H, W], memory [B, 3, S, S], B >= 2 -> one number, nats/image."""
+#     others = memory.roll(1, dims=0)
+#     return total(x, others).mean() - total(x, memory).mean()
+# ```
+#
+# A random permutation leaves, on average, one episode with its own memory, and `flip(0)` leaves the middle one of an
+# odd number. An empty memory is a fair control too, but another one: no model was trained on it.
+#
+# </details>
+
+# %% [markdown] tags=["exercise:retrieval_top1"]
+# **Exercise: retrieval.** For each picture that was read from memory alone: is the nearest of the $T$ written images
+# its own? Return the share. (Nearest by the sum of squared differences.) When it passes, try it:
+# `retrieval_top1(model.reconstruct(x, memory)[0], x[0])`.
+
+# %% tags=["exercise:retrieval_top1"]
+def retrieval_top1(pictures, images):
+    """pictures, images [T, C, H, W]; picture t was read for image t -> a share between 0 and 1."""
+    ...  # your lines
+
+
+checks.retrieval_top1(retrieval_top1)
+
+# %% [markdown] tags=["exercise:retrieval_top1"]
+# <details><summary>Solution: retrieval_top1</summary>
+#
+# ```python
+# def retrieval_top1(pictures, images):
+#     """pictures, images [T, C, H, W]; picture t was read for image t -> a share between 0 and 1."""
+#     distances = torch.cdist(pictures.flatten(1), images.flatten(1))  # [T pictures, T images]
+#     nearest = distances.argmin(dim=1)
+#     return (nearest == torch.arange(len(images))).float().mean()
+# ```
+#
+# The other way round, "which picture is nearest to image $t$?", is another question: a memory that gives everybody a
+# blur can do well there.
+#
+# </details>
+
+# %% [markdown]
 # > **Predict** the order of the rows before you run the cell, for both memories.
 
 # %%
@@ -611,7 +716,7 @@ for width in (1, 2, 4):  # times the standard deviation that was trained
 # sample pays far less. This model never trained with the leak; one that did could buy wide keys with it.
 
 # %% [markdown]
-# ## Exercises
+# ## Questions to think about
 #
 # 1. A pooled write averages $e_t$ over the episode. Show that the mean itself does not depend on the order. Why may the
 #    paper's $M$ depend on it nevertheless?

@@ -26,7 +26,7 @@
 #
 # **Prerequisites.** The bound (notebook 01) and the parts of the model (notebook 03); Appendix E of the paper.
 #
-# **Minutes on CPU.** 2 to 3 to run on two cores, about 30 to read. On a GPU the same cells train the paper's sizes: see "On a GPU".
+# **Minutes on CPU:** 2 to 3 to run on two cores, about 30 to read, 20 for the exercises. On a GPU the same cells train the paper's sizes: see "On a GPU".
 
 # %%
 import importlib.util
@@ -49,7 +49,7 @@ import torch
 from torch import nn
 
 import kpp_lib as kpp
-from kpp_lib import plots, tour, train
+from kpp_lib import checks, plots, tour, train
 from kpp_lib.noise import noisy_cue
 from kpp_lib.optim import LARS, kl_weight, lr_factor, make_optimizer, make_schedule, parameter_groups
 from kpp_lib.runlog import read_log
@@ -85,7 +85,39 @@ shutil.rmtree(out, ignore_errors=True)
 # the memory, no auxiliary loss. The memory gets its gradient through the prior $p(Z|\hat M, Y)$ alone. One thing is special to our
 # associative recipe: in use, a key is *looked up* in the memory (notebook 03). In training, `model(x)` reads each image where it was written: that
 # too is a $q(Y|X)$, so the sum is a bound all the same, and it has a gradient before there is anything to find.
+
+# %% [markdown] tags=["exercise:train_step"]
+# **Exercise: one step.** Write it as a function: one bound, one loss with the weights of the KLs, the gradient scaled
+# down to norm `clip` if it is longer, one step of the optimiser. Return the loss. The next cell shows it line by
+# line; try before you look.
+
+# %% tags=["exercise:train_step"]
+def train_step(model, optimizer, x, generator, beta_z, beta_y, clip):
+    """x [B, T, C, H, W]; model(x, generator) is a Bound of [B, T], see Bound.mean and Bound.weighted -> the loss."""
+    ...  # your lines
+
+
+checks.train_step(train_step)
+
+# %% [markdown] tags=["exercise:train_step"]
+# <details><summary>Solution: train_step</summary>
 #
+# ```python
+# def train_step(model, optimizer, x, generator, beta_z, beta_y, clip):
+#     """x [B, T, C, H, W]; model(x, generator) is a Bound of [B, T], see Bound.mean and Bound.weighted -> the loss."""
+#     loss = model(x, generator).mean().weighted(beta_z, beta_y)
+#     optimizer.zero_grad()
+#     loss.backward()
+#     nn.utils.clip_grad_norm_(model.parameters(), clip)
+#     optimizer.step()
+#     return loss.item()
+# ```
+#
+# The order is the lesson: zero, backward, clip, step.
+#
+# </details>
+
+# %% [markdown]
 # > **Predict:** at the very start, what is the reconstruction term of a decoder that says "one half" for each of the 784 pixels?
 
 # %%
@@ -152,9 +184,36 @@ assert same_weights(by_hand, fitted)
 # nothing is worth writing before someone reads it. If keys must be paid for from the first step, they are given up before
 # they are of use. A latent that must be paid for from the first step says little, and then there is little to write down. So both are free at first, and the price is
 # phased in. At the end both weights are 1, always: otherwise the sum would be no bound.
+
+# %% [markdown] tags=["exercise:warmup_weight"]
+# **Exercise: the weight of a KL.** 0 at the first step, rising in a straight line over the share `warmup` of all
+# steps, 1 from then on. No warm-up (0) means full price from the start.
+
+# %% tags=["exercise:warmup_weight"]
+def warmup_weight(step, steps, warmup):
+    """step 0 ... steps - 1, warmup a share of the steps -> a weight in [0, 1]."""
+    ...  # your lines
+
+
+checks.warmup_weight(warmup_weight)
+
+# %% [markdown] tags=["exercise:warmup_weight"]
+# <details><summary>Solution: warmup_weight</summary>
 #
+# ```python
+# def warmup_weight(step, steps, warmup):
+#     """step 0 ... steps - 1, warmup a share of the steps -> a weight in [0, 1]."""
+#     if warmup == 0:
+#         return 1.0
+#     return min(1.0, step / (warmup * steps))
+# ```
+#
+# </details>
+
+# %% [markdown]
 # A second guard, ours too: keys start sharp, at about a pixel of the memory (`key_log_var`), and their spread is kept in a range (`key_log_var_range`). A key as wide as $p(Y)$ reads anywhere,
-# so nothing that it reads is worth writing, and it never learns to point: exercise 1.
+# so nothing that it reads is worth writing, and it never learns to point: question 1 at the end. The spreads of $q(Z|X)$ and of the learned prior are kept in a range as well (`log_var_range`): a prior
+# that is very sure, and wrong once, costs without limit. The paper names no such range, and may have needed none.
 #
 # > **Predict:** which of the two recipes below starts with free keys?
 #
@@ -174,7 +233,8 @@ plt.show()
 
 # %% [markdown]
 # **Weight decay** of $10^{-3}$ is on every weight "barring biases and the affine terms of batchnorm" (Appendix E). We spare everything with one
-# dimension, EvoNorm's parameters included; the author's code keeps those in four dimensions, and so decays them.
+# dimension, EvoNorm's parameters included; the author's code keeps those in four dimensions, and so decays them. **Spectral normalisation** is on "all dense models" there, which leaves open whether
+# the last layer has it too. We put it on the hidden ones (`spectral_norm`), as the author's public code for other models does; our own recipes go without.
 #
 # **LARS** (You et al., 2017) gives each weight tensor a learning rate in proportion to $|w| / |g|$. The paper couples it with Adam. As coded in
 # the author's public repositories it rescales the *gradient*, by $\eta\,|w| / |g|$ with a trust coefficient $\eta$, before the optimiser sees it.
@@ -260,7 +320,41 @@ plt.show()
 # - **prior keys**: keys drawn from $p(Y)$ instead of $q(Y|X)$ (without KL$_Y$, since nothing is inferred);
 # - **shuffled cues**: the images presented in another order than they were written in;
 # - **retrieval**: read from memory alone, is the picture closest to its own image among the $T$ written? A share, not nats; guessing gives $1/T$.
+
+# %% [markdown] tags=["exercise:used_or_ornament"]
+# **Exercise: used, or ornament?** Write down your judgement before you see the numbers. `scores` has the means
+# `total`, `kl_y`, `memory_swap` and `prior_keys`. Return the *swap gap*, the *key gap* (what a random key costs more
+# than an inferred one: mind that `prior_keys` leaves KL$_Y$ out), and a word: `"ornament"` if a swap costs less than
+# 1 nat; else `"not addressed"` if a random key does; else `"used"`. When it passes, and the reports below are there:
+# `{name: used_or_ornament({s: r["scores"][s]["mean"] for s in shown}) for name, r in reports.items()}`.
+
+# %% tags=["exercise:used_or_ornament"]
+def used_or_ornament(scores):
+    """Scores in nats/image -> dict of swap_gap, key_gap (nats/image) and word."""
+    ...  # your lines
+
+
+checks.used_or_ornament(used_or_ornament)
+
+# %% [markdown] tags=["exercise:used_or_ornament"]
+# <details><summary>Solution: used_or_ornament</summary>
 #
+# ```python
+# def used_or_ornament(scores):
+#     """Scores in nats/image -> dict of swap_gap, key_gap (nats/image) and word."""
+#     swap_gap = scores["memory_swap"] - scores["total"]
+#     key_gap = scores["prior_keys"] + scores["kl_y"] - scores["total"]
+#     word = "ornament" if swap_gap < 1 else "not addressed" if key_gap < 1 else "used"
+#     return {"swap_gap": swap_gap, "key_gap": key_gap, "word": word}
+# ```
+#
+# `total - kl_y` and `prior_keys` are the same two terms, once with inferred and once with random keys. If they agree,
+# the keys say nothing. With sharp keys and no swap gap, the location is a code of the content, and the memory is an
+# ornament all the same.
+#
+# </details>
+
+# %% [markdown]
 # > **Predict:** for a model that ignores its memory, how do the first two compare with the total?
 
 # %%
@@ -294,6 +388,15 @@ for name in models:
 # Placing the images is not enough for that. With the same placed write and an address computed from the image alone (`recipe="content"`, nearer to the paper), memory use sets in late and
 # suddenly, or not at all in a run this short: reading pays only where something was written that is worth reading, and the other way round. Here the address is there from
 # the first step.
+#
+# Two curves of the paper look different in this light. In Figure 10 the bound hardly moves with $T$ (within 0.625 nats from 5 to 64), and the total KL hardly moves with $K$ (within 0.041 nats
+# from 1 to 64); the paper takes the first as a sign that the memory captures the data. Both are also what one would see if the memory held nothing of its own episode. Each key that points costs
+# something, in the right column several nats, and 64 of them would cost 64 times as much; a total KL that does not feel them is expected if KL$_Y$ is close to zero, as in the left column, or not
+# summed over the keys. Which of the two, or something else, the text does not let us tell. A swap at each $T$ would. (Our own memory is flat in $T$ as well, up to the number of its places, and
+# then breaks: `kpp study capacity`, [results](../docs/results.md).)
+#
+# One number that looks like a collapse and is none: a small KL$_Z$. In a plain VAE it says that $z$ is not used. Here the prior is read from the memory, and a good read leaves $z$ little to add:
+# the associative model has the lower KL$_Z$ of the two.
 #
 # A word of care: the swap gap grows with the *sharpness* of the prior, so it shows *that* the memory is read, not what it is worth. What it is worth is the difference
 # of the totals. It depends on $T$, on the recipe and on the budget; the README has the numbers of the shipped weights, at $T = 32$.
@@ -363,7 +466,7 @@ assert same_weights(whole, parts)
 # kpp evaluate --checkpoint runs/mnist --dataset mnist --json
 # ```
 #
-# ## Exercises
+# ## Questions to think about
 #
 # 1. Start the keys of the associative recipe as wide as $p(Y)$, free to sharpen: `key_log_var=0.0, key_log_var_range=(-7.0, 2.0)`. Train again. What do the diagnostics say?
 # 2. `best` is chosen on the validation split, and only after both KL weights have reached 1. What would go wrong if earlier steps counted?

@@ -25,7 +25,7 @@
 #
 # **Prerequisites.** Notebook 03; sections 3.4, 3.5 and 4.1 of the paper.
 #
-# **Minutes on CPU.** About a minute to run, 30 to read.
+# **Minutes on CPU:** about 1 to run, about 30 to read, 15 for the exercises.
 
 # %%
 import importlib.util
@@ -42,7 +42,7 @@ import matplotlib.pyplot as plt
 import torch
 
 import kpp_lib as kpp
-from kpp_lib import plots, tour, widgets
+from kpp_lib import checks, plots, tour, widgets
 from kpp_lib.noise import add_noise
 
 # %% tags=["parameters"]
@@ -85,6 +85,38 @@ memory.shape
 # memory too; K++ computes the key from the picture in one pass, which costs less. The contrast model does as K++ does.
 #
 # We use the means of $Y^*$, $z$ and $\hat X$, so that a step is a function. (The paper samples; `model.iterate(..., sampled=True)` does too.)
+
+# %% [markdown] tags=["exercise:clean_up"]
+# **Exercise: iterate.** You get a cue and two functions, `keys_of(picture)` (the means of the keys that are inferred)
+# and `read(keys)` (the mean picture that the memory holds there). Return the whole path: the cue, then the picture
+# after each of `steps` steps. When it passes, try it on the model: `clean_up(clean, lambda x: model.infer(x,
+# memory).q_y.mean, lambda y: model.read_images(memory, y, sampled=False), 3)` is what `model.iterate(clean, memory,
+# 3)` gives.
+
+# %% tags=["exercise:clean_up"]
+def clean_up(cue, keys_of, read, steps):
+    """A cue -> a list of steps + 1 pictures, the cue first (equation 7, with means)."""
+    ...  # your lines
+
+
+checks.clean_up(clean_up)
+
+# %% [markdown] tags=["exercise:clean_up"]
+# <details><summary>Solution: clean_up</summary>
+#
+# ```python
+# def clean_up(cue, keys_of, read, steps):
+#     """A cue -> a list of steps + 1 pictures, the cue first (equation 7, with means)."""
+#     pictures = [cue]
+#     for _ in range(steps):
+#         pictures.append(read(keys_of(pictures[-1])))
+#     return pictures
+# ```
+#
+# What moves is the picture; the memory, inside `read`, stays as it is. Nothing of the cue is left in the answer but
+# the choice of where to look.
+#
+# </details>
 
 # %%
 with torch.no_grad():
@@ -142,7 +174,40 @@ widgets.clean_up(model, grey[0], memory[:2])  # memory[0] holds grey[0]; memory[
 # - *no memory*: a VAE with the same encoder and decoder, trained as long. Its step is to encode and decode;
 # - *another memory*: the same iteration on the memory of another episode. It has never seen these images. If it does as well,
 #   the cleaning is the work of the decoder, which can only draw digits, and not of the memory.
+
+# %% [markdown] tags=["exercise:who_cleans"]
+# **Exercise: who cleans?** Four batches of pictures with values in [0, 1]: clean, noisy, read from their own memory,
+# read from another episode's. Return the bit error in percent of the last three against the clean one (a bit is what
+# lies above one half), and who has cleaned: `"nobody"` if the own memory's error is not below that of the noisy
+# picture; else `"memory"` if it is below the other memory's; else `"decoder"`. When it passes, try it: `x =
+# noisy["speckle"]`, then `who_cleans(target, x, *(model.iterate(x, m, 1)[1] for m in (memory, memory.roll(1, 0))))`.
+
+# %% tags=["exercise:who_cleans"]
+def who_cleans(clean, noisy, own, another):
+    """Pictures, all of one shape -> dict of noisy, own, another (bit errors, %) and who."""
+    ...  # your lines
+
+
+checks.who_cleans(who_cleans)
+
+# %% [markdown] tags=["exercise:who_cleans"]
+# <details><summary>Solution: who_cleans</summary>
 #
+# ```python
+# def who_cleans(clean, noisy, own, another):
+#     """Pictures, all of one shape -> dict of noisy, own, another (bit errors, %) and who."""
+#     pictures = {"noisy": noisy, "own": own, "another": another}
+#     e = {name: 100 * ((p > 0.5) != (clean > 0.5)).float().mean() for name, p in pictures.items()}
+#     who = "memory" if e["own"] < e["another"] else "decoder"
+#     return {**e, "who": who if e["own"] < e["noisy"] else "nobody"}
+# ```
+#
+# In practice neither word is the whole truth: own below another says that the memory adds *something*. How much is
+# the difference of the two errors.
+#
+# </details>
+
+# %% [markdown]
 # > **Predict:** whose answers differ more between its own and another memory: those of the memory that looks up, or those of the one that computes its keys?
 
 # %%
@@ -219,7 +284,7 @@ plt.show()
 # An address is right or wrong; it does not carry the noise along. The reading error is a floor under all cues, and so a very mild noise cannot be improved on
 # by this measure. The look-up fails where little of the cue is left: well over half of it replaced, or hardly any ink. Even a search among the images
 # themselves fails there, or a little later. And the look-up supposes a kind of noise, that each bit differs with the same probability (`lookup_flip`); strong
-# Poisson noise only takes ink away. Exercise 2 looks at that.
+# Poisson noise only takes ink away. Question 2 at the end looks at that.
 #
 # Another memory answers with the most similar digit that it has. For strong salt & pepper that beats doing nothing too, and it is still the wrong image.
 #
@@ -366,7 +431,9 @@ fig = plots.rows(near, columns=12, title="One key, perturbed", size=0.75)
 plt.show()
 
 # %% [markdown]
-# The corner is safer for a plain reason: the tanh between key and window is flat out there, so the same step in $y$ moves the window less. Over all images:
+# The corner is safer for a plain reason: the tanh between key and window is flat out there, so the same step in $y$ moves the window less.
+#
+# > **Predict:** over all images and both memories: which one bears more of the noise, and does one further step repair the damage?
 
 # %%
 scale = [0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6]
@@ -408,7 +475,7 @@ plt.show()
 # paper's section 4.1.1 reports: almost no change beyond that of the prior. The look-up memory does not: its windows are small, and beside a cell lies another
 # image. That is the price of ground of one's own. What a small step damages, a look-up mostly repairs; after a large one it finds another image.
 #
-# ## Exercises
+# ## Questions to think about
 #
 # 1. Write the memory from the *noisy* pictures instead and repeat the table of section 3. What happens to "another memory", and what to its own?
 # 2. Set `model.config = model.config.replace(lookup_flip=...)` to 0.001 and to 0.3. Which noise does each help, near its failure in section 3? Why?

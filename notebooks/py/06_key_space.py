@@ -27,8 +27,8 @@
 #
 # **Prerequisites.** Notebook 02 (windows, squashes) and notebook 03 (what is written where).
 #
-# **Time.** 35 minutes to read and play; well under half a minute to run on a CPU. In minutes: 10 for sections 1 to 3,
-# 15 for 4 to 6, 10 for the rest.
+# **Minutes on CPU:** under 1 to run, about 35 to read and play, 15 for the exercises. In minutes: 10 for sections 1 to 3, 15
+# for 4 to 6, 10 for the rest.
 
 # %%
 import importlib.util
@@ -47,7 +47,7 @@ import matplotlib.pyplot as plt
 import torch
 
 import kpp_lib as kpp
-from kpp_lib import plots, tour, widgets
+from kpp_lib import checks, plots, tour, widgets
 from kpp_lib.keys import squash
 from kpp_lib.keyspace import key_at, look, mesh, pictures, plane
 
@@ -95,6 +95,33 @@ print(f"T = {c.length}, K = {c.reads}, squash = {c.squash!r}, window s = {c.wind
 # centre is $\tanh(y_{2,3}) \cdot (1 - s)$, so that the window stays inside the memory. `key_at` is its inverse, with
 # $\operatorname{atanh}$.
 
+# %% [markdown] tags=["exercise:key_of"]
+# **Exercise: from a window back to its key.** The squash `fixed` makes $(s,\ \tanh(y_2)(1-s),\ \tanh(y_3)(1-s))$ of a
+# key, with $s$ a constant. Write its inverse. The key's first number is not used: return 0 for it. When it passes,
+# hold it against the next cell.
+
+# %% tags=["exercise:key_of"]
+def key_of(window):
+    """Windows (s, x, y) [..., 3] inside the memory -> keys [..., 3]."""
+    ...  # your lines
+
+
+checks.key_of(key_of)
+
+# %% [markdown] tags=["exercise:key_of"]
+# <details><summary>Solution: key_of</summary>
+#
+# ```python
+# def key_of(window):
+#     """Windows (s, x, y) [..., 3] inside the memory -> keys [..., 3]."""
+#     s, centre = window[..., :1], window[..., 1:]
+#     return torch.cat([torch.zeros_like(s), torch.atanh(centre / (1 - s))], dim=-1)
+# ```
+#
+# A centre at the rim, $|x|=1-s$, would need an infinite key: such windows are never read.
+#
+# </details>
+
 # %%
 window = torch.tensor([c.window, -0.6, 0.3])  # half-width, and a centre to the left and somewhat down
 key = key_at(window, "fixed")
@@ -131,6 +158,33 @@ fig
 #
 # The lattice is the heap of this model: a grid of cells, one for each position in the episode, of which the last row keeps some
 # empty. The table of its places was learned, from such a grid as a start.
+
+# %% [markdown] tags=["exercise:log_p_key"]
+# **Exercise: where the prior looks.** Write $\ln p(y)$ of the $K$ keys of an image together, $p(Y)=\mathcal N(0,I)$,
+# in nats. When it passes, try it on the keys of the episode: `log_p_key(y)`. The next cell prints their range.
+
+# %% tags=["exercise:log_p_key"]
+def log_p_key(y):
+    """Keys y [..., K, 3], before the squash -> ln p(y) [...], nats."""
+    ...  # your lines
+
+
+checks.log_p_key(log_p_key)
+
+# %% [markdown] tags=["exercise:log_p_key"]
+# <details><summary>Solution: log_p_key</summary>
+#
+# ```python
+# def log_p_key(y):
+#     """Keys y [..., K, 3], before the squash -> ln p(y) [...], nats."""
+#     each = -0.5 * y**2 - 0.5 * math.log(2 * math.pi)
+#     return each.sum(dim=(-2, -1))
+# ```
+#
+# Three numbers and $K=2$ keys bring six constants: at most $-3\ln 2\pi\approx-5.5$ nats, at the mode. A density has
+# no scale of its own, so compare two of them, never one with zero.
+#
+# </details>
 
 # %% [markdown]
 # ## 2 · One read, from end to end
@@ -278,7 +332,7 @@ fig
 # nobody wrote. Even empty ground gives a figure: the prior network has an answer for any block. So a map is not a list of what was
 # written, and nothing in a picture alone says whether it was.
 #
-# Now one key at a time, while the other stays at our image's place.
+# Now one key at a time, while the other stays at our image's place. **Predict.** Islands again, or one image everywhere?
 
 # %%
 keys = plane(y[image], 0, mesh(side, reach), "fixed", c.window)
@@ -329,7 +383,35 @@ for name, place in (("islands", centres), ("old map", old_centres)):
 
 # %% [markdown]
 # ## 5 · A walk from one image to another
+
+# %% [markdown] tags=["exercise:walk"]
+# **Exercise: a walk.** Give $n$ places on the straight line from the keys `start` to the keys `end`, both included,
+# evenly spaced in *key* space. All $K$ keys walk together.
+
+# %% tags=["exercise:walk"]
+def walk(start, end, n):
+    """Two sets of keys [K, 3] -> [n, K, 3]."""
+    ...  # your lines
+
+
+checks.walk(walk)
+
+# %% [markdown] tags=["exercise:walk"]
+# <details><summary>Solution: walk</summary>
 #
+# ```python
+# def walk(start, end, n):
+#     """Two sets of keys [K, 3] -> [n, K, 3]."""
+#     f = torch.linspace(0, 1, n).view(-1, 1, 1)
+#     return start + f * (end - start)
+# ```
+#
+# The windows of these keys do not, in general, lie on a straight line in the memory: the tanh bends it, and makes
+# steps near the rim shorter.
+#
+# </details>
+
+# %% [markdown]
 # **Predict.** We walk in a straight line, in key space and with both keys, along the second row of cells. Will the first digit
 # turn into the last gradually? Will $\ln p(y)$ warn us where the walk leaves the images?
 
@@ -554,7 +636,7 @@ widgets.explore(model, memory, wide, kind="in_frame")
 # slider now changes the size of the window, while the window keeps away from the rim.
 
 # %% [markdown]
-# ## 8 · Exercises
+# ## 8 · Questions to think about
 #
 # **1. How many addresses?** The KL of the places (section 3) is the information, in nats, that an image pays for its address.
 # How many addresses does it tell apart, how many would 32 images need, and why does the model pay for more?
