@@ -6,7 +6,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path, PurePosixPath
 from posixpath import normpath, relpath
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import badges
 
@@ -89,6 +89,7 @@ class _Reader(HTMLParser):
         super().__init__()
         self.found: list[str] = []
         self.loaded: list[str] = []
+        self.led: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
@@ -96,10 +97,12 @@ class _Reader(HTMLParser):
             self.found.append(f"a picture without alternative text: {values.get('src')}")
         if tag in self.LOADS and (address := values.get(self.LOADS[tag])):
             self.loaded.append(address)
+        if tag == "a" and values.get("href"):
+            self.led.append(values["href"])
 
 
 def problems(html: Path, out: Path) -> list[str]:
-    """What is wrong with a finished page: pictures without text, files of other hosts, files that are not there."""
+    """What is wrong with a finished page: pictures without text, files of other hosts, links to nothing of the site."""
     reader = _Reader()
     reader.feed(html.read_text(encoding="utf-8"))
     for address in reader.loaded:
@@ -108,4 +111,8 @@ def problems(html: Path, out: Path) -> list[str]:
             reader.found.append(f"loads {address} from another host")
         elif not parts.scheme and not (html.parent / parts.path).exists():
             reader.found.append(f"loads {address}, which the site does not have")
+    for address in reader.led:
+        parts = urlsplit(address)
+        if not parts.scheme and not parts.netloc and not (html.parent / unquote(parts.path)).exists():
+            reader.found.append(f"leads to {address}, which the site does not have")
     return [f"{html.relative_to(out).as_posix()}: {problem}" for problem in reader.found]

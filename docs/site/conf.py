@@ -21,10 +21,12 @@ nb_execution_mode = "off"  # the committed outputs are shown
 nb_ipywidgets_js = {}  # a page without a kernel has no use for the widget manager and require.js of other hosts
 nb_render_text_lexer = "none"
 nb_merge_streams = True
+nb_code_prompt_show = "Show the cell that sets up Colab"  # the only one that is folded
 
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 4
-mathjax3_config = mathjax4_config = {"options": {"enableMenu": False}}  # its menu would load from elsewhere
+# MathJax 3. Its menu would load from elsewhere; at 1 its letters are larger than the text's.
+mathjax3_config = {"options": {"enableMenu": False}, "chtml": {"scale": 0.93}}
 suppress_warnings = ["mystnb.unknown_mime_type"]
 
 

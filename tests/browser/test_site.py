@@ -21,6 +21,13 @@ ROOT = Path(__file__).resolve().parents[2]
 SIZES = {"laptop": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 800}}
 
 
+# Words and formulas that stick out of the text's column; tables and code scroll in frames of their own.
+BEYOND = """() => { const edge = document.querySelector('[role=main], article').getBoundingClientRect().right + 1;
+    return [...document.querySelectorAll('article :is(span.math, code, a)')]
+        .filter(e => !e.closest('table, pre, details:not([open])') && e.getBoundingClientRect().right > edge)
+        .map(e => e.textContent); }"""
+
+
 class Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_):
         pass
@@ -109,6 +116,7 @@ def test_every_page_is_whole_fits_both_widths_and_asks_no_other_host(reader, sit
         for size, viewport in SIZES.items():
             page.set_viewport_size(viewport)
             assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, f"{name}: too wide, {size}"
+        assert page.evaluate(BEYOND) == [], f"{name}: out of the column on a phone"
         assert ours.wrong == [], name
     assert any("atlas.js" in url for url in ours.asked)
 
@@ -209,7 +217,7 @@ def test_every_control_does_its_part_by_keyboard_alone(explorer):
         explorer.get_by_role("button", name=name).focus()
         explorer.keyboard.press("Enter")
         seen.append(digit(explorer))
-    explorer.get_by_label("image").select_option("3")
+    explorer.get_by_label("image", exact=True).select_option("3")
     seen.append(digit(explorer))
     assert len(set(seen)) == len(seen)
     assert "nats" in explorer.get_by_role("status").inner_text()
@@ -217,6 +225,23 @@ def test_every_control_does_its_part_by_keyboard_alone(explorer):
     explorer.get_by_label("what is read at each place").check()
     digit(explorer)
     assert explorer.evaluate("document.querySelector('.kpp-memory').toDataURL()") != board
+
+
+def test_a_walk_goes_straight_from_one_image_to_another(explorer):
+    way = explorer.get_by_label("how far along the walk")
+    assert way.is_disabled()
+    explorer.get_by_label("image", exact=True).select_option("2")
+    explorer.get_by_label("walk to image").select_option("17")
+    stations = explorer.evaluate("[2, 17].map(t => document.querySelector('.kpp-explorer').explorer.network.keys[t])")
+    seen = []
+    for share in ("0.5", "1"):
+        way.fill(share)
+        seen.append(digit(explorer))
+        start, end = np.array(stations)
+        np.testing.assert_allclose(keys(explorer), start + float(share) * (end - start), atol=1e-6)
+    explorer.get_by_label("image", exact=True).select_option("17")
+    assert digit(explorer) == seen[1] != seen[0]
+    assert way.is_disabled()  # the walk is over
 
 
 def test_scale_changes_the_density_and_nothing_else(explorer):

@@ -25,9 +25,13 @@
       </fieldset>
       <div class="kpp-numbers"></div>
       <div class="kpp-buttons">
-        <label>image <select class="kpp-image"></select></label>
+        <label>image <select class="kpp-image" aria-label="image"></select></label>
         <button type="button" data-do="random" title="both keys from p(Y)">Random keys</button>
         <button type="button" data-do="perturb" title="add N(0, 0.1²) to all numbers">Perturb</button>
+      </div>
+      <div class="kpp-walk">
+        <label>walk to image <select class="kpp-end" aria-label="walk to image"></select></label>
+        <input type="range" class="kpp-way" min="0" max="1" step="0.005" value="0" aria-label="how far along the walk" disabled>
       </div>
     </div>`;
 
@@ -79,9 +83,10 @@
         this.find("blocks").append(canvas);
         return canvas;
       });
-      const menu = this.find("image");
-      menu.append(new Option("–", ""));
-      for (let t = 0; t < network.length; t++) menu.append(new Option(String(t)));
+      for (const menu of [this.find("image"), this.find("end")]) {
+        menu.append(new Option("–", ""));
+        for (let t = 0; t < network.length; t++) menu.append(new Option(String(t)));
+      }
       this.find("picture").width = this.find("picture").height = network.image_size;
     }
 
@@ -96,6 +101,7 @@
       board.addEventListener("keydown", (event) => this.step(event));
       root.addEventListener("change", (event) => this.chosen(event.target));
       this.sliders.forEach((slider, n) => slider.addEventListener("input", () => this.set(n, Number(slider.value))));
+      this.find("way").addEventListener("input", (event) => this.walk(Number(event.target.value)));
       for (const button of root.querySelectorAll("button")) {
         button.addEventListener("click", () => this[button.dataset.do]());
       }
@@ -133,12 +139,14 @@
     }
 
     set(number, value) {
+      this.keys = this.keys.map((key) => [...key]);
       for (const k of this.active()) this.keys[k][number] = value;
       this.left();
     }
 
     chosen(control) {
       if (control === this.find("image")) return control.value === "" || this.go(Number(control.value));
+      if (control === this.find("end")) return this.plan(control.value);
       if (control.name === `${this.id}-which`) this.moved = control.value;
       if (control.type === "radio") this.draw();
     }
@@ -146,7 +154,21 @@
     /** Both keys to where image t was written. */
     go(t) {
       this.keys = this.network.keys[t].map((key) => [...key]);
+      this.left();
       this.find("image").value = String(t);
+    }
+
+    /** A walk from the keys as they are to those of image t, straight in key space. */
+    plan(t) {
+      this.find("way").disabled = t === "";
+      this.find("way").value = 0;
+      this.route = t === "" ? null : [this.keys, this.network.keys[Number(t)]];
+    }
+
+    walk(share) {
+      const [from, to] = this.route;
+      this.keys = from.map((key, k) => key.map((v, n) => v + share * (to[k][n] - v)));
+      this.find("image").value = "";
       this.draw();
     }
 
@@ -160,9 +182,11 @@
       this.left();
     }
 
-    /** The keys are no longer those of an image. */
+    /** The keys are no longer those of an image, nor on a walk. */
     left() {
       this.find("image").value = "";
+      this.find("end").value = "";
+      this.plan("");
       this.draw();
     }
 

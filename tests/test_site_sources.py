@@ -117,6 +117,7 @@ def test_a_notebook_that_lost_the_explorers_place_is_named():
         ('<script src="https://cdn.example.org/x.js"></script>', "cdn.example.org"),
         ('<link rel="stylesheet" href="//fonts.example.org/x">', "fonts.example.org"),
         ('<script src="gone.js?v=1"></script>', "gone.js"),
+        ('<a href="gone.html#part">gone</a>', "leads to gone.html"),
     ],
 )
 def test_a_finished_page_is_held_to_the_rules(tmp_path, html, named):
@@ -125,7 +126,9 @@ def test_a_finished_page_is_held_to_the_rules(tmp_path, html, named):
     page.write_text(html)
     [problem] = site_pages.problems(page, tmp_path)
     assert problem.startswith("page.html: ") and named in problem
-    page.write_text('<img src="a.png" alt="a"> <a href="https://example.org">a link to follow</a>')
+    page.write_text(
+        '<img src="a.png" alt="a"> <a href="https://example.org">a link to follow</a> <a href="a.png#x">here</a>'
+    )
     assert site_pages.problems(page, tmp_path) == []
 
 
