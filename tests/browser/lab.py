@@ -40,6 +40,7 @@ def serve(folder, home):
     token, log = secrets.token_hex(8), home / "jupyterlab.log"
     env = {k: v for k, v in os.environ.items() if not k.startswith(("JUPYTER", "KPP_DATA"))}
     env |= {"HOME": str(home), "USERPROFILE": str(home), "PYTHONPATH": str(ROOT), "KPP_OFFLINE": "1"}
+    env["OMP_NUM_THREADS"] = "1"  # the page takes the other core; threads that wait for a busy core only cost time
     command = [sys.executable, "-m", "jupyterlab", *OPTIONS, f"--IdentityProvider.token={token}"]
     with log.open("w") as out:
         process = subprocess.Popen(command, cwd=folder, env=env, stdout=out, stderr=subprocess.STDOUT)
@@ -68,6 +69,7 @@ class Notebook:
 
     def __init__(self, page, url):
         self.page, self.errors = page, []
+        page.set_default_timeout(60_000)  # a busy machine is slow, not broken
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.goto(url)
         page.wait_for_function(f"() => {OPEN}?.content?.model && {JSON_OF}.cells.length")
@@ -128,7 +130,7 @@ class Box:
     def error(self):
         return self.locator.locator(".widget-html").inner_text().strip()
 
-    def changed(self, act, seconds=10):
+    def changed(self, act, seconds=30):
         """Whether the picture becomes another one within `seconds` of `act()`."""
         before, deadline = self.bytes(), time.monotonic() + seconds
         act()
