@@ -130,8 +130,18 @@ class Box:
     def error(self):
         return self.locator.locator(".widget-html").inner_text().strip()
 
+    def settle(self):
+        """Wait until the kernel has drawn all moves. Twice: the page holds a move back while one is under way."""
+        for _ in range(2):
+            self.page.evaluate(
+                f"() => {OPEN}.sessionContext.session.kernel.requestExecute("
+                "{ code: 'import asyncio; await asyncio.sleep(0.1)', silent: true, store_history: false }).done"
+            )
+        self.page.wait_for_timeout(100)
+
     def changed(self, act, seconds=30):
-        """Whether the picture becomes another one within `seconds` of `act()`."""
+        """Whether the picture becomes another one within `seconds` of `act()`, and not for an earlier move."""
+        self.settle()
         before, deadline = self.bytes(), time.monotonic() + seconds
         act()
         while self.bytes() == before:
@@ -147,9 +157,9 @@ class Box:
             self.page.keyboard.press(key)
 
     def choose(self, menu):
-        """The next entry of a menu, by keyboard."""
-        self.menus.nth(menu).focus()
-        self.page.keyboard.press("ArrowDown")
+        """The next entry of a menu."""
+        box = self.menus.nth(menu)
+        box.select_option(index=box.evaluate("menu => (menu.selectedIndex + 1) % menu.options.length"))
 
     def drag(self, slider, across=0.75):
         """Drag a handle to `across` of its track, in steps as a hand does."""
