@@ -161,11 +161,12 @@ class Box:
         box = self.menus.nth(menu)
         box.select_option(index=box.evaluate("menu => (menu.selectedIndex + 1) % menu.options.length"))
 
-    def drag(self, slider, across=0.75):
-        """Drag a handle to `across` of its track, in steps as a hand does."""
+    def drag(self, slider):
+        """Drag a handle into the other half of its track, in steps as a hand does."""
         handle, track = self.sliders.nth(slider), self.locator.locator(".noUi-base").nth(slider)
         handle.scroll_into_view_if_needed()
         at, bar = handle.bounding_box(), track.bounding_box()
+        across = 0.25 if at["x"] + at["width"] / 2 > bar["x"] + bar["width"] / 2 else 0.75
         self.page.mouse.move(at["x"] + at["width"] / 2, at["y"] + at["height"] / 2)
         self.page.mouse.down()
         self.page.mouse.move(bar["x"] + across * bar["width"], bar["y"] + bar["height"] / 2, steps=12)
