@@ -130,8 +130,18 @@ class Box:
     def error(self):
         return self.locator.locator(".widget-html").inner_text().strip()
 
+    def settle(self):
+        """Wait until the kernel has drawn all moves. Twice: the page holds a move back while one is under way."""
+        for _ in range(2):
+            self.page.evaluate(
+                f"() => {OPEN}.sessionContext.session.kernel.requestExecute("
+                "{ code: 'import asyncio; await asyncio.sleep(0.1)', silent: true, store_history: false }).done"
+            )
+        self.page.wait_for_timeout(100)
+
     def changed(self, act, seconds=30):
-        """Whether the picture becomes another one within `seconds` of `act()`."""
+        """Whether the picture becomes another one within `seconds` of `act()`, and not for an earlier move."""
+        self.settle()
         before, deadline = self.bytes(), time.monotonic() + seconds
         act()
         while self.bytes() == before:
@@ -147,15 +157,16 @@ class Box:
             self.page.keyboard.press(key)
 
     def choose(self, menu):
-        """The next entry of a menu, by keyboard."""
-        self.menus.nth(menu).focus()
-        self.page.keyboard.press("ArrowDown")
+        """The next entry of a menu."""
+        box = self.menus.nth(menu)
+        box.select_option(index=box.evaluate("menu => (menu.selectedIndex + 1) % menu.options.length"))
 
-    def drag(self, slider, across=0.75):
-        """Drag a handle to `across` of its track, in steps as a hand does."""
+    def drag(self, slider):
+        """Drag a handle into the other half of its track, in steps as a hand does."""
         handle, track = self.sliders.nth(slider), self.locator.locator(".noUi-base").nth(slider)
         handle.scroll_into_view_if_needed()
         at, bar = handle.bounding_box(), track.bounding_box()
+        across = 0.25 if at["x"] + at["width"] / 2 > bar["x"] + bar["width"] / 2 else 0.75
         self.page.mouse.move(at["x"] + at["width"] / 2, at["y"] + at["height"] / 2)
         self.page.mouse.down()
         self.page.mouse.move(bar["x"] + across * bar["width"], bar["y"] + bar["height"] / 2, steps=12)

@@ -39,6 +39,7 @@ def test_a_reader_runs_it_and_moves_everything(name, lab, browser, shots):
             assert box.changed(lambda b=box, s=slider: b.drag(s)), f"box {i}, slider {slider}: mouse"
         for menu in range(box.menus.count()):
             assert box.changed(lambda b=box, m=menu: b.choose(m)), f"box {i}, menu {menu}"
+        box.settle()
         assert box.error() == ""
         box.locator.screenshot(path=shots / f"{name}-{i}.png")
     assert notebook.failures() == []
