@@ -3,8 +3,9 @@ from kpp_lib import checks
 # %% [markdown]
 # **Exercise: used, or ornament?** Write down your judgement before you see the numbers. `scores` has the means
 # `total`, `kl_y`, `memory_swap` and `prior_keys`. Return the *swap gap*, the *key gap* (what a random key costs more
-# than an inferred one, prices left out: compare `prior_keys`, whose KL$_Y$ is 0, with recon + KL$_Z$), and a word: `"ornament"` if a swap costs less than
-# 1 nat; else `"not addressed"` if a random key does; else `"used"`. When it passes, and the reports below are there:
+# than an inferred one, prices left out: compare `prior_keys`, whose KL$_Y$ is 0, with recon + KL$_Z$), and a word:
+# `"ornament"` if a swap costs less than 1 nat; else `"not addressed"` if a random key does; else `"used"`. When it
+# passes, and the reports below are there:
 # `{name: used_or_ornament({s: r["scores"][s]["mean"] for s in shown}) for name, r in reports.items()}`.
 
 
