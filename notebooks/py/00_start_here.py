@@ -211,7 +211,7 @@ print(f"a guess would be right {1 / length:.2f} of the time")
 # And this is where they lie. The placed write of this model is **ours**, not the paper's: each image leaves $K$ blocks at a place of its own. The paper's pooled write, and
 # why a naive training leaves it unread, is the subject of [`03_write_and_read`](03_write_and_read.ipynb) and [`04_training`](04_training.ipynb).
 #
-# **Predict:** 32 images with two windows each. Scattered, or in order?
+# **Predict:** 32 images with two windows each. Where do the two of one image lie: together, or far apart?
 
 # %%
 windows = model.window(model.infer(x).place)[0].flatten(0, 1)  # [T*K, 3]

@@ -509,7 +509,7 @@ checks.table_total(table_total)
 # %% [markdown]
 # Whatever the memory holds, somebody has to say *which* of the $T$ images is meant, and that costs $\ln T$ nats: 1.39 for our four,
 # 3.47 for $T=32$. A perfect memory pays only this. Let us try to get below: 300 memories with random contents at random places, each scored
-# on the four distinct images that it likes **best**. **Predict:** how many of the 300 get below $\ln 4$?
+# on the four distinct images that it likes **best**. **Predict:** how close to $\ln 4$ does the best of the 300 come, and what keeps it away?
 
 # %%
 g = seeded(seed, 1)
@@ -527,7 +527,7 @@ plt.show()
 
 # %% [markdown]
 # *Picture:* a histogram of the mean over the four best images of each random memory; a black line marks $\ln 4$, and all memories lie to
-# its right.
+# its right. To touch the line a memory has to spend all its probability on its four images, in equal shares, and none on the other twelve.
 
 # %%
 print(f"lowest of 300: {best.min():.4f} nats/image, ln T = {math.log(T):.4f}")

@@ -441,7 +441,10 @@ several = torch.cat([kpp.episode(data.test, c.length, seed=seed + i) for i in ra
 widgets.written({"looked up (ours)": model, "computed from the image": content}, several)
 
 # %% [markdown]
-# One on average, two at most: the image's own two blocks. So what an image reads is its own writing. In the contrast,
+# In ours an image changes its own two windows and half a cell around them, wherever it moves. In the contrast the place depends on the image:
+# replace it, and four windows change, the two that it left and the two of the newcomer.
+#
+# Back to the count. One on average, two at most: the image's own two blocks. So what an image reads is its own writing. In the contrast,
 # with larger windows, it is mostly its neighbours'.
 #
 # ## 7 · What is read
