@@ -1,4 +1,4 @@
-"""One browser for all tests of this folder, and where its pictures go."""
+"""A browser for the tests of a file, and where their pictures go."""
 
 from pathlib import Path
 
@@ -8,9 +8,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """Chromium. A missing one is installed; where that fails the tests fail, they are not skipped."""
+    """Chromium. A missing one is installed; where that fails the tests fail, they are not skipped.
+
+    One for each file and closed after it: while playwright runs, an event loop runs, and widgets in other tests would
+    wait for it.
+    """
     with chromium.launch() as running:
         yield running
 
