@@ -226,7 +226,7 @@ assert torch.equal(pooled(e, None), pooled.up(e.mean(dim=1)))
 # > **Predict:** one image of 32 is replaced. Which pixels of the memory change in each case?
 #
 # **Picture:** two maps over the memory of the absolute change when one image is replaced. The paper's pooled write,
-# here untrained, changes everywhere. The placed write changes only inside the image's two windows and half a cell around them, which lie
+# here untrained, changes everywhere. The placed write changes only inside the image's two windows and half a pixel around them, which lie
 # on each other. The new image takes the ground of the old one, as it has the same place $t$. Each map has its own scale.
 
 # %%
@@ -441,7 +441,7 @@ several = torch.cat([kpp.episode(data.test, c.length, seed=seed + i) for i in ra
 widgets.written({"looked up (ours)": model, "computed from the image": content}, several)
 
 # %% [markdown]
-# In ours an image changes its own two windows and half a cell around them, wherever it moves. In the contrast the place depends on the image:
+# In ours an image changes its own two windows and half a pixel around them, wherever it moves. In the contrast the place depends on the image:
 # replace it, and four windows change, the two that it left and the two of the newcomer.
 #
 # Back to the count. One on average, two at most: the image's own two blocks. So what an image reads is its own writing. In the contrast,
