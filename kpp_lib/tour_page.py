@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from .alt_text import alt_text
 from .provenance import commit
 
 STYLE = """
@@ -28,8 +29,6 @@ figure { margin: 1.5rem 0; } figcaption, .soft { color: var(--soft); }
 img { max-width: 100%; background: #fff; padding: .5rem; border-radius: 4px; box-sizing: border-box; }
 .bad { color: var(--bad); } a { color: inherit; }
 """
-# A picture's words stand in the markdown beside it: a line that starts with one of these, in any emphasis.
-ALT_LINE = re.compile(r"^[\s>*_#-]*(?:alt text|picture|figure)\b[^:.\n]*[:.][\s*_]*(?P<text>\S.*)$", re.I | re.M)
 HEADING_LINE = re.compile(r"^#{1,6}\s+(?P<text>.+?)\s*#*$", re.M)
 
 
@@ -75,27 +74,6 @@ def _processor() -> str:
     info = Path("/proc/cpuinfo")  # Linux, where platform.processor() is mostly empty
     found = re.search(r"^model name\s*:\s*(.+)$", info.read_text(), re.M) if sys.platform == "linux" else None
     return found.group(1) if found else platform.processor() or platform.machine()
-
-
-def alt_text(cells: list[Any], index: int) -> str | None:
-    """Words for the picture of code cell `index`: from the markdown around it, up to the next cell with a picture.
-
-    A line there starts with "Picture:", "Figure 3:" or "Alt text:"; the cell before is asked first, then the one after.
-    """
-    for step in (-1, 1):
-        at = index + step
-        while 0 <= at < len(cells) and not has_picture(cells[at]):
-            found = list(ALT_LINE.finditer(cells[at].source)) if cells[at].cell_type == "markdown" else []
-            if found:
-                words = found[-1 if step < 0 else 0]["text"]
-                return re.sub(r"[*_`]+(?=\s|$)|(?<=\s)[*_`]+", "", words).strip()
-            at += step
-    return None
-
-
-def has_picture(cell: Any) -> bool:
-    """Whether a cell left a PNG in its outputs."""
-    return any("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
 
 
 def _nearest_heading(cells: list[Any], index: int) -> str:

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from check_pairs import first_difference, pair_problems
 
+from kpp_lib.alt_text import alt_text, has_picture
 from kpp_lib.tour_bands import load_bands
-from kpp_lib.tour_page import alt_text, has_picture
 from kpp_lib.tour_params import declared, for_notebooks
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -120,8 +120,8 @@ def test_skeleton(path):
 
 
 @each_notebook
-def test_pictures_have_words_beside_them(path):
-    """A line in the markdown next to it that starts with "Picture:", "Figure 3:" or "Alt text:" (in any emphasis)."""
+def test_pictures_have_words_after_them(path):
+    """After, not before: there, a reader has just been asked for a prediction."""
     cells = read(path).cells
     missing = [number for number, cell in enumerate(cells, 1) if has_picture(cell) and not alt_text(cells, number - 1)]
     assert not missing, f"cells {missing}"

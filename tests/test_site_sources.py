@@ -25,40 +25,11 @@ def drawn(*datas, source="fig"):
     return nbformat.v4.new_code_cell(source, outputs=outputs)
 
 
-def alts(cells):
-    return [c.metadata["mystnb"]["image"]["alt"] for c in cells if "mystnb" in c.metadata]
-
-
-@pytest.mark.parametrize("mark", ["Picture:", "*Picture:*", "**Picture:**"])
-def test_a_picture_takes_the_words_of_the_paragraph_that_describes_it(mark):
-    cells = [drawn(), text(f"{mark} a curve\nthat falls.\n\nMore text.")]
-    assert site_notebooks.describe(cells) == [] and alts(cells) == ["a curve that falls."]
-
-
-def test_each_picture_takes_the_nearest_description_and_each_description_is_used_once():
-    before = [text("Picture: one."), drawn(), text("Picture: two."), drawn()]
-    after = [drawn(), text("Picture: one."), drawn(), text("Picture: two.")]
-    both = [drawn(), drawn(), text("Picture: one.\n\nPicture: two.")]
-    for cells in (before, after, both):
-        assert site_notebooks.describe(cells) == [] and alts(cells) == ["one.", "two."]
-
-
-@pytest.mark.parametrize("words", ["The picture: nothing.", "No word of it.", "See the Picture: there."])
-def test_a_picture_that_nothing_describes_is_named(words):
-    [problem] = site_notebooks.describe([text(words), drawn(source="lonely()")])
-    assert "cell 1" in problem and "lonely()" in problem
-
-
-def test_a_description_too_far_away_is_not_taken():
-    assert site_notebooks.describe([text("Picture: far."), *[text("-")] * site_notebooks.REACH, drawn()])
-
-
-def test_alternative_text_is_plain_and_ends_with_a_sentence():
-    assert site_notebooks.alternative(r"the *prior* $p(Z\mid\hat M)$ of [02](x.ipynb), `kl_z`") == (
-        "the prior p(Z given hat M) of 02, kl_z"
-    )
-    long = site_notebooks.alternative("A short one. " + "And words without end. " * 40)
-    assert long.endswith("end.") and len(long) <= site_notebooks.ALT
+def test_every_picture_gets_its_words_and_one_without_is_named():
+    cells = [text("Picture: of another."), drawn(), text("*Picture:* one."), drawn(source="lonely()"), text("None.")]
+    [problem] = site_notebooks.describe(cells)
+    assert "cell 3" in problem and "lonely()" in problem
+    assert cells[1].metadata["mystnb"]["image"]["alt"] == "one." and "mystnb" not in cells[3].metadata
 
 
 def test_widgets_and_records_are_left_out_but_pictures_and_prints_stay():

@@ -12,7 +12,7 @@ import pytest
 import torch
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from kpp_lib import tour, tour_bands, tour_memory, tour_page, tour_params
+from kpp_lib import tour, tour_bands, tour_memory, tour_params
 from kpp_lib.provenance import commit
 
 PICTURE = "import base64, IPython.display as d\nd.Image(base64.b64decode(png), format='png')"
@@ -45,8 +45,9 @@ def course(tmp_path_factory):
         new_markdown_cell("# Title"), parameters(), imports,
         new_code_cell("tour.record('steps', steps, 'steps')\ntour.record('seed', seed)"),
         new_code_cell("print(sys.executable)\nprint(os.path.basename(os.getcwd()))"),
-        new_markdown_cell("## A <picture>\n\n*Picture: one red & lonely pixel.*"),
+        new_markdown_cell("## A <picture>"),
         new_code_cell(f"png = '{PNG}'\n{PICTURE}"),
+        new_markdown_cell("*Picture:* one red & lonely pixel."),
         new_code_cell("import time; time.sleep(0.5)"),
     )  # fmt: skip
     write(
@@ -347,24 +348,3 @@ def test_parameters_cell_is_one():
         tour_params.declared(new_notebook(cells=[new_code_cell("a = 1")]))
     cell = parameters("a = 1  # why\nb: float = -0.5\nc = ('x', None)")
     assert tour_params.declared(new_notebook(cells=[cell])) == {"a": 1, "b": -0.5, "c": ("x", None)}
-
-
-# words beside pictures
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "words"),
-    [
-        ("*Picture: two digits.*", "Figure 2: later.", "two digits."),
-        ("Look:", "**Figure 2.** Four blocks.", "Four blocks."),
-        ("Text\n\n> **Alt text:** a *memory* of noise", "", "a memory of noise"),
-        ("Figures are nice", "Pictured here: no", None),
-        ("Nothing.", "Nothing.", None),
-    ],
-)
-def test_alt_text(before, after, words):
-    output = nbformat.v4.new_output("display_data", {"image/png": PNG})
-    picture = new_code_cell("", outputs=[output])
-    cells = [new_markdown_cell("Picture: of another cell"), picture]
-    cells += [new_markdown_cell(before), new_code_cell("x = 1"), picture, new_markdown_cell(after)]
-    assert tour_page.alt_text(cells, 4) == words

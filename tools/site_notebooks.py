@@ -1,21 +1,17 @@
 """A committed notebook as the site shows it: no widgets, no badges, and a text for every picture.
 
-The text comes from the paragraph beside the picture that begins with "Picture:", as CONTRIBUTING asks for.
+The text is the paragraph after the picture that begins with "Picture:", as CONTRIBUTING asks for.
 """
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import nbformat
 import site_pages
 
-REACH = 3  # cells between a picture and its description, at most
-ALT = (
-    250  # characters after which an alternative text ends with its sentence; the whole of it stands beside the picture
-)
-PICTURE = re.compile(r"^\**Pictures?:\**\s*(.+?)(?:\n\s*\n|\Z)", re.M | re.S)
+from kpp_lib.alt_text import alt_text, has_picture
+
 SETUP = 'find_spec("kpp_lib")'  # the cell that is only for Colab is folded
 EXPLORER_AFTER = "widgets.explore("  # the first such cell of notebook 06 gets the one that needs no kernel
 EXPLORER = (
@@ -56,38 +52,15 @@ def plain(output: dict) -> dict | None:
 
 
 def describe(cells: list) -> list[str]:
-    """Gives every picture its alternative text; returns the pictures that have none beside them."""
-    texts = {i: found for i, cell in enumerate(cells) if cell.cell_type == "markdown" and (found := descriptions(cell))}
+    """Gives every picture its alternative text; returns the pictures that have none after them."""
     problems = []
     for i, cell in enumerate(cells):
-        count = sum("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
-        if not count:
-            continue
-        near = sorted((j for j in texts if abs(i - j) <= REACH), key=lambda j: (abs(i - j), j))
-        if not near:
-            problems.append(f'cell {i}: a picture with no paragraph "Picture: ..." beside it: {cell.source[:60]!r}')
-            continue
-        cell.metadata.setdefault("mystnb", {})["image"] = {"alt": texts[near[0]].pop(0)}
-        texts = {j: rest for j, rest in texts.items() if rest}
+        if has_picture(cell):
+            if words := alt_text(cells, i):
+                cell.metadata.setdefault("mystnb", {})["image"] = {"alt": words}
+            else:
+                problems.append(f'cell {i}: no paragraph "Picture: ..." after the picture of {cell.source[:60]!r}')
     return problems
-
-
-def descriptions(cell: dict) -> list[str]:
-    """The alternative texts that a cell of text holds."""
-    return [alternative(text) for text in PICTURE.findall(cell.source)]
-
-
-def alternative(text: str) -> str:
-    """Markdown as a plain line of some `ALT` characters: no marks, symbols by name, whole sentences."""
-    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
-    text = re.sub(r"\\(?:mathcal|mathbb|mathrm|text|operatorname)\b", "", text)
-    text = re.sub(r"\\mid\b", " given ", text)
-    text = re.sub(r"[$`*{}\\]", "", re.sub(r"\\([a-zA-Z]+)", r" \1 ", text))
-    sentences = re.split(r"(?<=[.!?])\s+", re.sub(r"(?<=\() +| +(?=[),.])", "", " ".join(text.split())))
-    kept = sentences.pop(0)
-    while sentences and len(kept) + len(sentences[0]) < ALT:
-        kept += " " + sentences.pop(0)
-    return kept
 
 
 def add_explorer(cells: list, name: str) -> list[str]:

@@ -143,10 +143,6 @@ assert torch.allclose(by_hand, window_grid(window, g)[0])  # the package: F.affi
 # and $y \in [0, 1]$: right of the middle, and the lower half.
 #
 # > **Predict:** sketch the block before you look. Where in the block does the centre of the digit land?
-#
-# **Picture:** four panels; a grey digit with a red window in its lower right, the block read from it, a memory with the
-# same window, and the block read from that. The centre of the digit, at (0, 0), lies on the top edge of the block at a
-# fifth of its width.
 
 # %%
 windows = window.view(1, 1, 1, 3)  # [B, T, K, 3] with B = T = K = 1
@@ -164,6 +160,11 @@ for ax, name in zip(axes, names, strict=True):
     ax.set_title(name, fontsize=10)
 plt.close(fig)
 fig
+
+# %% [markdown]
+# *Picture:* four panels; a grey digit with a red window in its lower right, the block read from it, a memory with the
+# same window, and the block read from that. The centre of the digit, at (0, 0), lies on the top edge of the block at a
+# fifth of its width.
 
 # %%
 corners = window_grid(window, 2, align_corners=True)[0]  # the corners themselves
@@ -252,12 +253,6 @@ def read_by_hand(memory, window, g, align_corners=False):
     return torch.einsum("cnr,in,jr->cij", memory, rows, columns)
 
 
-# %% [markdown]
-# **Picture:** first a tent along one axis, a triangle over the sampling point with dots on the pixels that it weighs;
-# then the product of two tents over 8 by 8 pixels, four of them bright; then the total weight of each pixel when a
-# block reads the whole 8 by 8 memory: even with the units put right, but the upper left corner only with equation 9 at
-# its word.
-
 # %%
 point, steps = torch.tensor(3.3), (2 * torch.arange(16) + 1) / 16 - 1  # a block of 16 over the window (1, 0, 0)
 right, literal = tent(to_pixels(steps, 8), 8).sum(0), tent(steps, 8).sum(0)  # [8] each
@@ -275,6 +270,11 @@ plt.close(fig)
 fig
 
 # %% [markdown]
+# *Picture:* first a tent along one axis, a triangle over the sampling point with dots on the pixels that it weighs;
+# then the product of two tents over 8 by 8 pixels, four of them bright; then the total weight of each pixel when a
+# block reads the whole 8 by 8 memory: even with the units put right, but the upper left corner only with equation 9 at
+# its word.
+#
 # Taken at its word, every place in $[-1, 1]$ is near the pixels $0$ and $1$ only: any window reads the same top left
 # corner of a 64-pixel memory. With the units put right, our few lines must agree with PyTorch's `grid_sample`, and with
 # the package, for windows inside, across the edge, and mirrored ($s < 0$).
@@ -304,10 +304,6 @@ tour.record("eq9_worst_difference", worst)
 #
 # > **Predict:** the window is the whole memory, $(1, 0, 0)$, and $g$ is its size. Which of the two conventions gives
 # > the memory back unchanged? And for $g$ half its size?
-#
-# **Picture:** two rows of pixels, one per convention, each drawn as eight boxes with four marks for the four places
-# that a block looks at. With False, the marks lie on the borders between pairs of boxes; with True, the outer two lie
-# in the middle of the outer boxes.
 
 # %%
 fig, ax = plt.subplots(figsize=(7, 1.7), layout="constrained")
@@ -320,6 +316,11 @@ ax.set(yticks=(0, 1), yticklabels=("False", "True"), ylabel="align_corners", xli
 ax.set(xlabel="pixel r of an 8-pixel memory", title="The window (1, 0, 0) read with g = 4")
 plt.close(fig)
 fig
+
+# %% [markdown]
+# *Picture:* two rows of pixels, one per convention, each drawn as eight boxes with four marks for the four places
+# that a block looks at. With False, the marks lie on the borders between pairs of boxes; with True, the outer two lie
+# in the middle of the outer boxes.
 
 # %%
 whole = torch.tensor([[[[1.0, 0.0, 0.0]]]])
@@ -436,11 +437,6 @@ tour.record("key_gradient_difference", apart / autograd.abs().max())
 #
 # > **Predict:** slide the window from far left to far right, past the edges of the memory. Draw one pixel of its block
 # > against $x$, then the mismatch with a target that was read at $x = 0$, then the gradient of that mismatch.
-#
-# **Picture:** three curves against the window's x from -2 to 2. One block pixel is made of straight pieces with kinks.
-# The mismatch falls to 0 at the target in a narrow notch at the bottom of a wide bowl with small teeth all along it.
-# Its gradient jumps up and down with every tooth, and is exactly 0 in the shaded parts, where the window lies wholly
-# outside the memory.
 
 # %%
 places = torch.linspace(-2, 2, 1601, dtype=torch.float64)
@@ -458,6 +454,12 @@ for ax, (name, values) in zip(axes, curves.items(), strict=True):
 axes[2].set_xlabel("x of the window, s = 0.25, y = 0; shaded: wholly outside the memory")
 plt.close(fig)
 fig
+
+# %% [markdown]
+# *Picture:* three curves against the window's x from -2 to 2. One block pixel is made of straight pieces with kinks.
+# The mismatch falls to 0 at the target in a narrow notch at the bottom of a wide bowl with small teeth all along it.
+# Its gradient jumps up and down with every tooth, and is exactly 0 in the shaded parts, where the window lies wholly
+# outside the memory.
 
 # %%
 outside = slope[(places.abs() > 1.27)]  # half a pixel beyond the edge the last tent has ended
@@ -479,25 +481,20 @@ tour.record("gradient_outside", outside.abs().max())
 # $(0.25, 0, 0)$; the still picture is that start. Try to come home by the arrow alone.
 #
 # > **Predict:** near the target the arrow points at it. How far away does it stop doing so? And where does it vanish?
-#
-# **Picture:** four panels: the memory with a red window, its 16 x 16 sampling points in white and a yellow arrow, the way downhill;
-# the block that is read; the target block; and minus the gradient with respect to $s$, $x$ and $y$ as three bars.
 
 # %%
 widgets.read(M, torch.tensor([0.25, 0.0, 0.0]), 16)  # a window at (0.25, 0, 0) reads the target
 
 # %% [markdown]
+# *Picture:* four panels: the memory with a red window, its 16 x 16 sampling points in white and a yellow arrow, the way downhill;
+# the block that is read; the target block; and minus the gradient with respect to $s$, $x$ and $y$ as three bars.
+#
 # Now in two dimensions. The target block was read at the star. At every arrow a window of the same size asks the
 # gradient which way to go. On the right the same question is put to *random* windows, and the answers are averaged:
 # noise of standard deviation 0.06 on the centre, about what the keys of the course's CPU recipes start their training
 # with. Remember that K++ never reads at a fixed key: it reads at $y \sim q(Y|X)$, equation 6.
 #
 # > **Predict:** in which of the two panels do more arrows point at the star, and why?
-#
-# **Picture:** two maps of the mismatch over window centres from -1.6 to 1.6, with arrows of descent and a star at the
-# target. On the left, at one key, neighbouring arrows contradict each other. On the right, averaged over noise, they
-# flow together towards the star from the inner part of the map. Near the rim they point out of the memory in both, and
-# beyond it there are none.
 
 # %%
 def downhill(centres, noise=0.0, draws=1, generator=None):
@@ -534,6 +531,12 @@ shade = draw_field(axes[1], 0.06, 64, "averaged over keys with noise 0.06")
 fig.colorbar(shade, ax=axes[1], label="mean squared difference", shrink=0.8)
 plt.close(fig)
 fig
+
+# %% [markdown]
+# *Picture:* two maps of the mismatch over window centres from -1.6 to 1.6, with arrows of descent and a star at the
+# target. On the left, at one key, neighbouring arrows contradict each other. On the right, averaged over noise, they
+# flow together towards the star from the inner part of the map. Near the rim they point out of the memory in both, and
+# beyond it there are none.
 
 # %%
 def spread(model):
@@ -643,10 +646,6 @@ tour.record("in_frame_points_outside", scores["in_frame"][0])
 # | `fixed` | a constant | $\tanh(\cdot)(1 - s)$ | one size for all; $y_0$ is not used; **ours**, and what the shipped CPU model has |
 #
 # > **Predict:** which parts of the memory does each of them read most? Does any treat the whole memory alike?
-#
-# **Picture:** five maps over the memory, one per squash, brighter where random keys read more often, each relative to
-# its own average. Raw keys and tanh favour the centre a little; clip and in-frame favour it strongly and hardly reach
-# the corners; fixed is even over the inner part, brightest along a square ring, and fades at the rim.
 
 # %%
 def coverage(kind, size=64):
@@ -664,11 +663,12 @@ plt.close(fig)
 fig
 
 # %% [markdown]
+# *Picture:* five maps over the memory, one per squash, brighter where random keys read more often, each relative to
+# its own average. Raw keys and tanh favour the centre a little; clip and in-frame favour it strongly and hardly reach
+# the corners; fixed is even over the inner part, brightest along a square ring, and fades at the rim.
+#
 # > **Predict:** now the blocks themselves, for six random keys. By what will you know a squash that lets windows leave the
 # > memory?
-#
-# **Picture:** six blocks per squash, read from one memory with the same six random keys. Raw keys show large grey
-# areas, where there is no memory; tanh shows some; clip, in-frame and fixed show memory only.
 
 # %%
 six = draws[:6]
@@ -679,6 +679,9 @@ plt.close(fig)
 fig
 
 # %% [markdown]
+# *Picture:* six blocks per squash, read from one memory with the same six random keys. Raw keys show large grey
+# areas, where there is no memory; tanh shows some; clip, in-frame and fixed show memory only.
+#
 # Unread memory has no gradient: section 3.4 says so itself ("non-read memory regions receive zero gradients"). A squash
 # therefore decides which memory can be learned at all.
 #
@@ -695,9 +698,6 @@ fig
 #
 # > **Predict:** place a digit alone at a window and read it back with the same key. Is it the same digit? And where two
 # > windows overlap?
-#
-# **Picture:** top left a memory with three digits placed at outlined windows, two of which overlap. Beside it the three
-# digits as written and as read back: the one that lies alone is clean, the two that overlap show each other's strokes.
 
 # %%
 three = F.pad(written[:, :3], (2, 2, 2, 2))  # [1, 3, 1, 32, 32]
@@ -714,6 +714,10 @@ for i in range(3):
     plots.show_picture(axes[2 * i + 2], back[0, i], f"read {i + 1}")
 plt.close(fig)
 fig
+
+# %% [markdown]
+# *Picture:* top left a memory with three digits placed at outlined windows, two of which overlap. Beside it the three
+# digits as written and as read back: the one that lies alone is clean, the two that overlap show each other's strokes.
 
 # %%
 alone = three[:, :1, None]

@@ -86,8 +86,6 @@ print(f"T = {c.length} images, K = {c.reads} keys")
 # text says "the paper's" or "ours".
 #
 # ## 1 · One episode, and every shape on the way
-#
-# **Picture:** the 32 binarized digits of the episode, in order of their place $t$.
 
 # %%
 fig = plots.grid(x[0], columns=16, titles=[f"t = {t}" for t in range(c.length)], size=0.75)
@@ -95,6 +93,8 @@ plt.close(fig)
 fig
 
 # %% [markdown]
+# *Picture:* the 32 binarized digits of the episode, in order of their place $t$.
+#
 # > **Predict** the shapes of $E$, $M$, $Y$, $\hat M$ and $z$ from the paper's text before you run the cell. Which one
 # > does not depend on $T$?
 
@@ -124,10 +124,6 @@ print(f"numbers in the images: {x.numel()}, in the embeddings: {e.numel()}, in t
 #
 # > **Predict:** a toy episode of five images with 16 channels, where every channel of image $t$ holds the number $t$.
 # > What stands in the table after one shift? What stands at the two ends?
-#
-# **Picture:** three tables of five rows, the images, and sixteen columns, the channels. Before, each row holds its own
-# number. After, two columns have moved up by one and two moved down, with zeros where nothing came in. For an episode
-# of one image moved without a bypass, four of the sixteen columns would be zero.
 
 # %%
 toy = torch.arange(1.0, 6)[:, None, None, None].expand(5, 16, 1, 1)  # [T, C, 1, 1]
@@ -143,6 +139,11 @@ for ax, (name, table) in zip(axes, tables.items(), strict=True):
     ax.set(title=name, xlabel="channel", ylabel="image t", yticks=range(len(table)), xticks=(0, 5, 10, 15))
 plt.close(fig)
 fig
+
+# %% [markdown]
+# *Picture:* three tables of five rows, the images, and sixteen columns, the channels. Before, each row holds its own
+# number. After, two columns have moved up by one and two moved down, with zeros where nothing came in. For an episode
+# of one image moved without a bypass, four of the sixteen columns would be zero.
 
 # %%
 def shift_by_hand(v):
@@ -170,10 +171,6 @@ print("channels lost by one image without the bypass:", int((naive == 0).sum()),
 #
 # > **Predict:** replace image 16 of the episode by another digit. Which of the 32 embeddings change, with the shift and
 # > without?
-#
-# **Picture:** the relative change of each embedding against its distance from the replaced image, on a logarithmic
-# scale. With the shift (an untrained encoder, the paper's layout) it falls off on both sides and ends at eight; without
-# (the trained model) only distance 0 has a point.
 
 # %%
 torch.manual_seed(seed)
@@ -191,6 +188,11 @@ ax.set(xlabel="place in the episode, relative to the replaced image", ylabel="ch
 ax.legend(fontsize=8)
 plt.close(fig)
 fig
+
+# %% [markdown]
+# *Picture:* the relative change of each embedding against its distance from the replaced image, on a logarithmic
+# scale. With the shift (an untrained encoder, the paper's layout) it falls off on both sides and ends at eight; without
+# (the trained model) only distance 0 has a point.
 
 # %%
 reach = (shifted(changed) != shifted(x)).any(-1)[0].nonzero()[:, 0] - 16
@@ -224,10 +226,6 @@ assert torch.equal(pooled(e, None), pooled.up(e.mean(dim=1)))
 
 # %% [markdown]
 # > **Predict:** one image of 32 is replaced. Which pixels of the memory change in each case?
-#
-# **Picture:** two maps over the memory of the absolute change when one image is replaced. The paper's pooled write,
-# here untrained, changes everywhere. The placed write changes only inside the image's two windows and half a pixel around them, which lie
-# on each other. The new image takes the ground of the old one, as it has the same place $t$. Each map has its own scale.
 
 # %%
 after = model.infer(changed)
@@ -241,6 +239,11 @@ for s, left, top in (windows - windows[:, :1] * torch.tensor([0, 1, 1])).tolist(
     fig.axes[1].add_patch(plt.Rectangle((left, top), 2 * s, 2 * s, fill=False, edgecolor="white", linewidth=0.8))
 plt.close(fig)
 fig
+
+# %% [markdown]
+# *Picture:* two maps over the memory of the absolute change when one image is replaced. The paper's pooled write,
+# here untrained, changes everywhere. The placed write changes only inside the image's two windows and half a pixel around them, which lie
+# on each other. The new image takes the ground of the old one, as it has the same place $t$. Each map has its own scale.
 
 # %%
 for name, change in difference.items():
@@ -261,11 +264,6 @@ tour.record("placed_pixels_changed", (difference["placed (ours, trained)"] > 0).
 #
 # > **Predict:** will digits of one kind lie together, in either memory? Will an ellipse (two standard deviations of a
 # > window's centre) be larger than a digit, or smaller?
-#
-# **Picture:** the first key of every image over two colourful memories. At the centre of each window stands the digit
-# itself, with a red ellipse for the spread. Left, our memory: a grid, filled row by row in the order of $t$, whatever
-# the digit; the ellipses are smaller than a digit's picture. Right, the contrast, with addresses computed from the image:
-# look-alikes stand near each other and on each other, with ellipses of many sizes.
 
 # %%
 def centres(m, keys):
@@ -280,6 +278,12 @@ for ax, (name, m) in zip(axes, {"looked up (ours)": model, "computed from the im
     plots.key_map(ax, m.write(x)[0], centre, 2 * spread, x[0], f"{name}: windows of key 1")
 plt.close(fig)
 fig
+
+# %% [markdown]
+# *Picture:* the first key of every image over two colourful memories. At the centre of each window stands the digit
+# itself, with a red ellipse for the spread. Left, our memory: a grid, filled row by row in the order of $t$, whatever
+# the digit; the ellipses are smaller than a digit's picture. Right, the contrast, with addresses computed from the image:
+# look-alikes stand near each other and on each other, with ellipses of many sizes.
 
 # %%
 scored = kpp.Episodes(data.test, c.length, episodes_scored, seed=seed).batch(0)
@@ -350,9 +354,6 @@ checks.TableMemory(TableMemory)
 
 # %% [markdown]
 # > **Predict:** a tenth of a cue's bits are flipped. By how many nats does the right slot win?
-#
-# **Picture:** left, a noisy cue. Middle, what the slots hold, in the order of the grid: the digits of the episode,
-# legible. Right, each slot's match with the cue in nats, higher is better; the right slot, in orange, is the highest.
 
 # %%
 t, flip = 16, c.lookup_flip
@@ -375,6 +376,10 @@ axes[2].set(xlabel="slot", ylabel="ln p(cue | slot), nats")
 plt.close(fig)
 fig
 
+# %% [markdown]
+# *Picture:* left, a noisy cue. Middle, what the slots hold, in the order of the grid: the digits of the episode,
+# legible. Right, each slot's match with the cue in nats, higher is better; the right slot, in orange, is the highest.
+
 # %%
 values, at = match.topk(2)
 print(f"best slot: {int(at[0])}, ahead of the next by {values[0] - values[1]:.0f} nats")
@@ -385,10 +390,6 @@ tour.record("look_up_margin", values[0] - values[1], "nats")
 #
 # > **Predict:** 64 windows, each covering an eighth of the width and of the height of the memory's frame, so $1/64$ of
 # > its area. An image's two windows lie in one cell. How many blocks lie on a pixel on average, and how many at most?
-#
-# **Picture:** left, the memory with 64 outlined windows, one colour per image: pairs of squares that almost coincide.
-# Right, the number of windows over each pixel: two in the cells, one along some edges, none between the cells and in
-# the four unused ones.
 
 # %%
 pixel = (2 * torch.arange(size) + 1) / size - 1
@@ -415,6 +416,11 @@ fig.colorbar(shade, ax=axes[1], shrink=0.75, label="windows")
 plt.close(fig)
 fig
 
+# %% [markdown]
+# *Picture:* left, the memory with 64 outlined windows, one colour per image: pairs of squares that almost coincide.
+# Right, the number of windows over each pixel: two in the cells, one along some edges, none between the cells and in
+# the four unused ones.
+
 # %%
 for name, m in (("looked up", model), ("content", content)):
     covered = cover(m.window(m.encode(x).place)[0].flatten(0, 1))  # [T*K, S, S]
@@ -432,15 +438,15 @@ for name, m in (("looked up", model), ("content", content)):
 # changes there when this one image's embedding is replaced by another's.
 #
 # > **Predict:** in which of the two models does an image change more of the memory than lies under its own windows?
-#
-# **Picture:** four panels: a digit; the memory with all windows as thin white squares and the digit's own in red and blue; a dark
-# map with one bright spot, the change, under those two; and the digit as it is read there.
 
 # %%
 several = torch.cat([kpp.episode(data.test, c.length, seed=seed + i) for i in range(8)])  # [8, T, 1, 28, 28]
 widgets.written({"looked up (ours)": model, "computed from the image": content}, several)
 
 # %% [markdown]
+# *Picture:* four panels: a digit; the memory with all windows as thin white squares and the digit's own in red and blue; a dark
+# map with one bright spot, the change, under those two; and the digit as it is read there.
+#
 # In ours an image changes its own two windows and half a pixel around them, wherever it moves. In the contrast the place depends on the image:
 # replace it, and four windows change, the two that it left and the two of the newcomer.
 #
@@ -451,9 +457,6 @@ widgets.written({"looked up (ours)": model, "computed from the image": content},
 #
 # > **Predict:** compare the block that an image wrote with the block that it reads at the same key. What can the second
 # > key add to the first?
-#
-# **Picture:** for six images four small coloured blocks: first key written and read, second key written and read. All
-# four look much alike; the two that are read are smoother, and nearly the same.
 
 # %%
 six = torch.linspace(0, c.length - 1, 6).long()  # six images
@@ -462,6 +465,10 @@ names = [f"t={t} {what} {k + 1}" for t in six.tolist() for k in range(2) for wha
 fig = plots.blocks(pairs.flatten(0, 2), columns=8, titles=names, title="Blocks as written and as read, keys 1 and 2")
 plt.close(fig)
 fig
+
+# %% [markdown]
+# *Picture:* for six images four small coloured blocks: first key written and read, second key written and read. All
+# four look much alike; the two that are read are smoother, and nearly the same.
 
 # %%
 def cosine(a, b):
@@ -487,10 +494,6 @@ tour.record("two_reads_cosine", cosine(blocks[0, :, 0], blocks[0, :, 1]))
 # in each: the slot there that fits best. In an empty one all slots are alike.
 #
 # > **Predict:** which rows will you be able to tell apart from the first one?
-#
-# **Picture:** five rows of twelve digits. Images; their reconstructions; what is found in their own memory: the same
-# digits, hard to tell from the row above; what is found in another memory: whole digits, the best
-# match that it holds, at times of another kind; and in an empty one, the same shape each time, no digit.
 
 # %%
 swapped, empty = model.write(other), torch.zeros_like(memory)
@@ -507,6 +510,10 @@ plt.close(fig)
 fig
 
 # %% [markdown]
+# *Picture:* five rows of twelve digits. Images; their reconstructions; what is found in their own memory: the same
+# digits, hard to tell from the row above; what is found in another memory: whole digits, the best
+# match that it holds, at times of another kind; and in an empty one, the same shape each time, no digit.
+#
 # The same question in nats: KL$_Z$ is the price of the image's latent under the prior that was read.
 
 # %%

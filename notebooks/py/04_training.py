@@ -217,9 +217,6 @@ checks.warmup_weight(warmup_weight)
 # that is very sure, and wrong once, costs without limit. The paper names no such range, and may have needed none.
 #
 # > **Predict:** which of the two recipes below starts with free keys?
-#
-# **Picture:** two panels; left, the learning rate rising for a tenth of the steps and falling to zero; right, the weight of KL_Y (that of KL_Z is the same), constant 1
-# for the paper's recipe, rising from 0 to 1 over the first quarter for the associative one.
 
 # %%
 at = range(steps)
@@ -233,6 +230,9 @@ axes[1].legend()
 plt.show()
 
 # %% [markdown]
+# *Picture:* two panels; left, the learning rate rising for a tenth of the steps and falling to zero; right, the weight of KL_Y (that of KL_Z is the same), constant 1
+# for the paper's recipe, rising from 0 to 1 over the first quarter for the associative one.
+#
 # **Weight decay** of $10^{-3}$ is on every weight "barring biases and the affine terms of batchnorm" (Appendix E). We spare everything with one
 # dimension, EvoNorm's parameters included; the author's code keeps those in four dimensions, and so decays them. **Spectral normalisation** is on "all dense models" there, which leaves open whether
 # the last layer has it too. We put it on the hidden ones (`spectral_norm`), as the author's public code for other models does; our own recipes go without.
@@ -296,10 +296,6 @@ for name, rows in logs.items():
     last = rows[-1]
     print(f"{name:12s} {last['split']}: total {float(last['total']):.1f} nats/image after {last['step']} steps")
 
-# %% [markdown]
-# **Picture:** three panels over the steps, one per term, a line per recipe. The reconstruction of both falls in much the same way, the associative one's somewhat lower; its
-# KL_Z starts high, while it is cheap, and settles below that of the paper's recipe; KL_Y of the paper's recipe drops to zero at once, that of the associative one stays near ten nats.
-
 # %%
 fig, axes = plt.subplots(1, 3, figsize=(9, 2.8), layout="constrained")
 for ax, term in zip(axes, ("recon", "kl_z", "kl_y"), strict=True):
@@ -312,6 +308,9 @@ axes[0].legend()
 plt.show()
 
 # %% [markdown]
+# *Picture:* three panels over the steps, one per term, a line per recipe. The reconstruction of both falls in much the same way, the associative one's somewhat lower; its
+# KL_Z starts high, while it is cheap, and settles below that of the paper's recipe; KL_Y of the paper's recipe drops to zero at once, that of the associative one stays near ten nats.
+#
 # Both learn, and their totals are of one size. A reader who sees only totals would call both a success.
 #
 # ## 4 · What the total does not say
@@ -414,10 +413,6 @@ for name in models:
 # ## 5 · The pictures agree with both
 #
 # > **Predict:** can you tell the two models apart from their reconstructions?
-#
-# **Picture:** five rows of eight digits: the images of one episode; their reconstructions by the paper's recipe and by the associative one, similarly
-# blurred and about equally right; then both read from memory alone, where the paper's recipe gives digits that have nothing to
-# do with the first row, and the associative one follows it.
 
 # %%
 x = kpp.episode(data.test, length=length, seed=seed + 1)
@@ -431,6 +426,10 @@ fig = plots.rows(pictures, columns=8, title="One episode, reconstructed and reme
 plt.show()
 
 # %% [markdown]
+# *Picture:* five rows of eight digits: the images of one episode; their reconstructions by the paper's recipe and by the associative one, similarly
+# blurred and about equally right; then both read from memory alone, where the paper's recipe gives digits that have nothing to
+# do with the first row, and the associative one follows it.
+#
 # ## 6 · Stop, and go on
 #
 # A run that was stopped goes on when `fit` is called again with the same config and data: weights, optimiser and the place in the

@@ -140,10 +140,6 @@ strengths = {"salt & pepper": salt_and_pepper, "speckle": speckle, "poisson": po
 noisy = {kind: add_noise(grey[:, order], kind, s, kpp.seeded(seed, 1)) for kind, s in strengths.items()}
 cleaned = {kind: model.iterate(x, memory, steps) for kind, x in noisy.items()}  # [steps + 1, B, T, 1, 28, 28]
 
-# %% [markdown]
-# **Picture:** the clean pictures in the first row; then for each kind of noise three rows of twelve digits: the noisy cue, and what is read after one and after
-# ten steps. After one step the noise is gone and the digits are those of the cues, a little smoothed. After ten they are the same as after one.
-
 # %%
 rows = {"clean": target[0]}
 for kind in strengths:
@@ -153,18 +149,21 @@ fig = plots.rows(rows, columns=12, title="Noisy cues, read from memory again and
 plt.show()
 
 # %% [markdown]
+# *Picture:* the clean pictures in the first row; then for each kind of noise three rows of twelve digits: the noisy cue, and what is read after one and after
+# ten steps. After one step the noise is gone and the digits are those of the cues, a little smoothed. After ten they are the same as after one.
+#
 # Paint the noise yourself: its kind, its strength, on which image, and how many steps of reading follow. The last panel reads the
 # same cue in the memory of another episode.
 #
 # > **Predict:** turn salt & pepper up. At which strength does a wrong digit come back, and will it look like a failure?
-#
-# **Picture:** four panels of one digit: clean, with noise, after one step of reading, and read from another episode's memory.
-# Under each but the first its share of wrong bits. The third is the digit again; the fourth is a clean digit, and not this one.
 
 # %%
 widgets.clean_up(model, grey[0], memory[:2])  # memory[0] holds grey[0]; memory[1] is another episode's
 
 # %% [markdown]
+# *Picture:* four panels of one digit: clean, with noise, after one step of reading, and read from another episode's memory.
+# Under each but the first its share of wrong bits. The third is the digit again; the fourth is a clean digit, and not this one.
+#
 # ## 3 · Is it cleaner, and is it the memory that cleans?
 #
 # A picture without specks is not yet a picture of the right digit. So we count **bit errors**: the share of pixels on the wrong side of one half,
@@ -257,12 +256,6 @@ for kind, several in levels.items():
         others = bit_error(stranger)[1], bit_error(vae.iterate(cue, steps=1))[1]
         asked[kind].append((*bit_error(answer), *others, *retrieval(answer)[::-1]))
 
-# %% [markdown]
-# **Picture:** three columns, one per noise, over its strength. Above, the bit error of doing nothing (dashed, leaving the frame for salt & pepper), of its own
-# memory, of another, and of none (the VAE). Its own memory is flat and low until the noise is strong, and bends up for salt & pepper above one half and for Poisson noise
-# above one; for speckle it stays low. Below, the share of cues whose own image is found, by the memory and (dashed) by a search among the clean images
-# themselves: both fall where the error bends up.
-
 # %%
 fig, axes = plt.subplots(2, 3, figsize=(9.5, 4.6), sharex="col", sharey="row", layout="constrained")
 for (above, below), kind in zip(axes.T, levels, strict=True):
@@ -281,6 +274,11 @@ for ax in axes[:, 1]:
 plt.show()
 
 # %% [markdown]
+# *Picture:* three columns, one per noise, over its strength. Above, the bit error of doing nothing (dashed, leaving the frame for salt & pepper), of its own
+# memory, of another, and of none (the VAE). Its own memory is flat and low until the noise is strong, and bends up for salt & pepper above one half and for Poisson noise
+# above one; for speckle it stays low. Below, the share of cues whose own image is found, by the memory and (dashed) by a search among the clean images
+# themselves: both fall where the error bends up.
+#
 # An address is right or wrong; it does not carry the noise along. The reading error is a floor under all cues, and so a very mild noise cannot be improved on
 # by this measure. The look-up fails where little of the cue is left: well over half of it replaced, or hardly any ink. Even a search among the images
 # themselves fails there, or a little later. And the look-up supposes a kind of noise, that each bit differs with the same probability (`lookup_flip`); strong
@@ -303,17 +301,17 @@ right = {f"{keys}, no noise": retrieval(p, here) for keys, p in runs.items()}
 right["look-up, no noise, sampled"] = retrieval(drawn, here)
 right[f"look-up, salt & pepper {strong:g}"] = retrieval(model.iterate(cue, memory, patience), here)
 
-# %% [markdown]
-# **Picture:** share of pictures nearest to their own image over the steps. The look-up from clean pictures is flat at the top; from strong noise it is flat a
-# good deal lower. With $y$ and $z$ sampled, as in the paper, it stays near the top, or sinks slowly. The content memory falls, fast at first and then more
-# slowly. Guessing would give 1 in 32 (dashed).
-
 # %%
 lines = {name: shares[1:] for name, shares in right.items()}
 fig = plots.curves(range(1, patience + 1), lines, "step", "nearest is its own, %", "Retrieval")
 fig.axes[0].axhline(100 / length, color="grey", linestyle="--")
 fig.axes[0].set_ylim(0, 103)
 plt.show()
+
+# %% [markdown]
+# *Picture:* share of pictures nearest to their own image over the steps. The look-up from clean pictures is flat at the top; from strong noise it is flat a
+# good deal lower. With $y$ and $z$ sampled, as in the paper, it stays near the top, or sinks slowly. The content memory falls, fast at first and then more
+# slowly. Guessing would give 1 in 32 (dashed).
 
 # %%
 still_share, ends = {}, {}
@@ -366,10 +364,6 @@ tour.record("content.fixed_points.ends", ends["content"][-1], "stored images")
 # in one cell. So most reads see parts of two images, or the ground between them. Figure 6 (left) starts there and iterates.
 #
 # > **Predict:** does iterating make these pictures more like digits? More like *stored* digits?
-#
-# **Picture:** four rows of twelve: pictures from random keys, the same after one and after ten steps, and the stored image that is nearest to the last. The
-# first row has a few digits and many broken or mixed shapes. After one step all are whole digits, those of the last row, many of them a thin 1; ten steps
-# change nothing.
 
 # %%
 first = memory[:1]
@@ -382,6 +376,10 @@ fig = plots.rows(rows, columns=12, title="Random keys, iterated", size=0.75)
 plt.show()
 
 # %% [markdown]
+# *Picture:* four rows of twelve: pictures from random keys, the same after one and after ten steps, and the stored image that is nearest to the last. The
+# first row has a few digits and many broken or mixed shapes. After one step all are whole digits, those of the last row, many of them a thin 1; ten steps
+# change nothing.
+#
 # A number for it: the distance, in bits, from each picture to the nearest of the $T$ images in its memory. As a control, to the nearest of the $T$ images of
 # *another* episode, which any digit-like picture approaches as well.
 
@@ -417,10 +415,6 @@ tour.record("random_keys.to_others.last", to_others[-1], "%")
 #
 # Each picture below also draws its own $z$ from the prior, and that alone makes twelve different pictures of one key: row one. The columns share their draws,
 # so compare *down* a column.
-#
-# **Picture:** five rows of twelve pictures around the key of an image in the middle of the memory, for perturbations of 0, 0.05, 0.1, 0.3 and 1, and a sixth
-# row for an image in a corner, at 0.3. The first row shows one digit; in the second a few are damaged; in the third most are damaged or changed; below,
-# hardly any is left. In the corner most still stand.
 
 # %%
 with torch.no_grad():
@@ -431,6 +425,10 @@ fig = plots.rows(near, columns=12, title="One key, perturbed", size=0.75)
 plt.show()
 
 # %% [markdown]
+# *Picture:* five rows of twelve pictures around the key of an image in the middle of the memory, for perturbations of 0, 0.05, 0.1, 0.3 and 1, and a sixth
+# row for an image in a corner, at 0.3. The first row shows one digit; in the second a few are damaged; in the third most are damaged or changed; below,
+# hardly any is left. In the corner most still stand.
+#
 # The corner is safer for a plain reason: the tanh between key and window is flat out there, so the same step in $y$ moves the window less.
 #
 # > **Predict:** over all images and both memories: which one bears more of the noise, and does one further step repair the damage?
@@ -457,11 +455,6 @@ tour.record("change.key_std_0.1.then_one_step", change["look-up, then one step"]
 tour.record("change.random_keys", far, "%")
 tour.record("content.change.key_std_0.1", change["content"][2], "%")
 
-# %% [markdown]
-# **Picture:** mean change of the picture, in percent of full ink, against the standard deviation of the perturbation; dashed, the look-up memory with fresh
-# random keys. Its curve starts low (the spread of the prior itself) and rises steeply towards the dashed line. After one more step it starts at zero and lies
-# below the first everywhere. The curve of the content memory starts higher, is flat at first, and rises later.
-
 # %%
 axis_labels = ("standard deviation of the perturbation", "mean change, % of full ink")
 fig = plots.curves(scale, change, *axis_labels)
@@ -471,6 +464,10 @@ fig.axes[0].legend(fontsize=8)
 plt.show()
 
 # %% [markdown]
+# *Picture:* mean change of the picture, in percent of full ink, against the standard deviation of the perturbation; dashed, the look-up memory with fresh
+# random keys. Its curve starts low (the spread of the prior itself) and rises steeply towards the dashed line. After one more step it starts at zero and lies
+# below the first everywhere. The curve of the content memory starts higher, is flat at first, and rises later.
+#
 # How near is near depends on the spread of $q(Y|X)$, printed above: a model was trained to read well within it. At 0.1 the content memory shows what the
 # paper's section 4.1.1 reports: almost no change beyond that of the prior. The look-up memory does not: its windows are small, and beside a cell lies another
 # image. That is the price of ground of one's own. What a small step damages, a look-up mostly repairs; after a large one it finds another image.

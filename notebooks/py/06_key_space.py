@@ -148,7 +148,7 @@ plt.close(fig)
 fig
 
 # %% [markdown]
-# Picture: two scatter plots. In key space a grey round cloud of draws from the prior and on it a lattice of coloured points, wider
+# *Picture:* two scatter plots. In key space a grey round cloud of draws from the prior and on it a lattice of coloured points, wider
 # towards its edges: the key means of the 32 images, those of key 2 on top of those of key 1. In the memory's frame the cloud
 # covers a square almost evenly, a little denser along its edges, and the lattice is nearly regular.
 #
@@ -198,7 +198,7 @@ print(f"ln p(y) at the keys of the {c.length} images: {log_p.min():.1f} to {log_
 widgets.view(model, memory, y[image])
 
 # %% [markdown]
-# Picture: five panels from left to right. The memory with the outlines of the windows read, one upon the other; the two blocks
+# *Picture:* five panels from left to right. The memory with the outlines of the windows read, one upon the other; the two blocks
 # read from them; the 64 means of the prior of z with bars of one standard deviation; and the digit decoded from those means. Above
 # them the half-widths and the log-density of the keys.
 #
@@ -217,7 +217,7 @@ widgets.view(model, memory, y[image])
 widgets.explore(model, memory, torch.zeros(c.reads, 3))  # starts in the middle of the memory
 
 # %% [markdown]
-# Picture: the same panels for both keys at the origin, the most probable place of all: the windows lie on top of each other in
+# *Picture:* the same panels for both keys at the origin, the most probable place of all: the windows lie on top of each other in
 # the middle of the memory, over the corner where four cells meet. Where a kernel runs, sliders for scale, x and y and a menu for
 # the key stand above it.
 #
@@ -297,7 +297,7 @@ plt.close(fig)
 fig
 
 # %% [markdown]
-# Picture: four rows of twelve digits: the image of key 1, the image of key 2, what the pair reads, and what it reads with the
+# *Picture:* four rows of twelve digits: the image of key 1, the image of key 2, what the pair reads, and what it reads with the
 # keys swapped. Most of what is read is a digit with strokes of both images, or a blot; the last two rows are nearly alike.
 #
 # Neither key is the master. The prior network takes the two blocks for two copies of one thing, whichever comes first, and of two
@@ -323,7 +323,7 @@ plt.close(fig)
 fig
 
 # %% [markdown]
-# Picture: on the left the memory as a pale coloured square, a grid of coloured cells with grey lanes between them, each of the 32
+# *Picture:* on the left the memory as a pale coloured square, a grid of coloured cells with grey lanes between them, each of the 32
 # written digits drawn at the centre of its cell; the last cells of the bottom row are grey and empty. On the right a grid of
 # decoded digits at the same places, with red crosses where an image was written.
 #
@@ -342,7 +342,7 @@ plt.close(fig)
 fig
 
 # %% [markdown]
-# Picture: the same two panels, but on the right nearly every digit is a version of the image that is held; only here and there, mostly
+# *Picture:* the same two panels, but on the right nearly every digit is a version of the image that is held; only here and there, mostly
 # near a cross, it takes on something of another digit.
 #
 # So the second key is an insurance: while one key is at home, the other may stray over ground that says nothing clear. Where it meets
@@ -373,7 +373,7 @@ for name, place in (("islands", centres), ("old map", old_centres)):
     tour.record(f"neighbours_differ_{name.split()[0]}", ratio)
 
 # %% [markdown]
-# Picture: the memory has no cells; the written digits lie unevenly over it, some on top of others, many beside others of their kind.
+# *Picture:* the memory has no cells; the written digits lie unevenly over it, some on top of others, many beside others of their kind.
 # The map on the right is ordered and changes gradually from one kind of digit to the next.
 #
 # Here position has a meaning: alike images share ground. This is the allocation that the paper hopes for (section 3.2), and it makes
@@ -423,7 +423,7 @@ walked = pictures(model, memory, line)
 plots.pictures(walked[:200:5], 10, "Every fifth step of 200; the walk starts at the top left")
 
 # %% [markdown]
-# Picture: forty digits in four rows, read along the line. Clear digits, each for a step or two, with worn or strange ones between
+# *Picture:* forty digits in four rows, read along the line. Clear digits, each for a step or two, with worn or strange ones between
 # them.
 
 # %%
@@ -452,7 +452,7 @@ tour.record("row_met", met.mean())
 tour.record("largest_step_share", stride.max() / stride.sum())
 
 # %% [markdown]
-# Picture: three curves over the place on the line. The distance to the first image is low for a short stretch and then climbs, that to
+# *Picture:* three curves over the place on the line. The distance to the first image is low for a short stretch and then climbs, that to
 # the last falls only towards the end, and in between both go up and down; the distance to the nearest written image has a dip at
 # each end and several on the way.
 #
@@ -465,7 +465,7 @@ tour.record("largest_step_share", stride.max() / stride.sum())
 widgets.walk(model, memory, y[start], y[end])
 
 # %% [markdown]
-# Picture: the five panels of section 2, half way along the walk: both windows lie half way along the row. With a
+# *Picture:* the five panels of section 2, half way along the walk: both windows lie half way along the row. With a
 # kernel, a slider from 0 to 1 stands above it.
 
 # %% [markdown]
@@ -509,7 +509,7 @@ tour.record("own_at_4_pixels", both[4])
 tour.record("own_at_4_pixels_one_key", one[4])
 
 # %% [markdown]
-# Picture: two curves over the offset. With both keys the share stays near 1 for the first pixel or two, then falls like a cliff,
+# *Picture:* two curves over the offset. With both keys the share stays near 1 for the first pixel or two, then falls like a cliff,
 # and is near nothing at half a window. With one key it slopes down gently and stays high.
 #
 # This is the rim of the island, well inside the cell: the prior network has learned to read a block that lies a pixel or two off,
@@ -545,7 +545,7 @@ plt.close(fig)
 fig
 
 # %% [markdown]
-# Picture: six rows of twelve digits. In the upper rows, with little noise, all twelve are the image itself; from the row of the paper's
+# *Picture:* six rows of twelve digits. In the upper rows, with little noise, all twelve are the image itself; from the row of the paper's
 # 0.1 on some are deformed; in the last rows they are as various as draws from the prior.
 #
 # The paper's 0.1 moves a window in the middle by almost three memory pixels: that is the rim, a little more than the standard
@@ -558,7 +558,7 @@ fig
 widgets.shake(model, memory, y[image])
 
 # %% [markdown]
-# Picture: sixteen digits read with noise of standard deviation 0.1 on the keys of one image; most are that image, some are
+# *Picture:* sixteen digits read with noise of standard deviation 0.1 on the keys of one image; most are that image, some are
 # deformed. With a kernel, a slider sets the noise, as a power of ten.
 #
 # And one draw at a time, with everything that lies between key and picture. Around 0 a standard deviation of 1 draws keys from
@@ -568,7 +568,7 @@ widgets.shake(model, memory, y[image])
 widgets.perturb(model, memory, y[image])
 
 # %% [markdown]
-# Picture: the five panels of section 2 for one draw from $p(Y)$: two windows at two places, two unlike blocks, long bars, and a
+# *Picture:* the five panels of section 2 for one draw from $p(Y)$: two windows at two places, two unlike blocks, long bars, and a
 # shape that is no digit of the episode. With a kernel, sliders for the draw and the standard deviation and a menu for the place.
 
 # %% [markdown]
@@ -618,7 +618,7 @@ plt.close(fig)
 fig
 
 # %% [markdown]
-# Picture: for each squash five blocks of key 1, of growing half-width, with the digit decoded below each. A small window shows
+# *Picture:* for each squash five blocks of key 1, of growing half-width, with the digit decoded below each. A small window shows
 # part of the block enlarged, a large one the grey lanes and cells around it. At the half-width of the model (third
 # column) the digit is the image itself, and a somewhat smaller window changes it little; the largest windows give something else, and
 # so does the first of `tanh`, whose block is turned by half a turn.
@@ -632,7 +632,7 @@ wide = key_at(torch.cat([torch.full((c.reads, 1), 3 * c.window), 0.6 * model.win
 widgets.explore(model, memory, wide, kind="in_frame")
 
 # %% [markdown]
-# Picture: the panels of section 2, with windows three times as wide as the model's, read under the squash in_frame. With a kernel, the scale
+# *Picture:* the panels of section 2, with windows three times as wide as the model's, read under the squash in_frame. With a kernel, the scale
 # slider now changes the size of the window, while the window keeps away from the rim.
 
 # %% [markdown]
