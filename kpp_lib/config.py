@@ -242,8 +242,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     ),
 }
 
-# Ours: every image writes its blocks into a cell of its own. Keys start sharp (a standard deviation of a pixel of M)
-# and stay within reach of a block: as wide as p(Y), they never learn to point, and the memory is not read
+# Ours: every image writes its blocks into a cell of its own. Keys start sharp (a standard deviation of just under
+# two pixels of M) and stay within reach of a block: as wide as p(Y), they never learn to point; the memory is not read
 _PLACED = dict(
     write="placed",
     squash="fixed",

