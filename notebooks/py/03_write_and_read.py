@@ -141,9 +141,9 @@ plt.close(fig)
 fig
 
 # %% [markdown]
-# *Picture:* three tables of five rows, the images, and sixteen columns, the channels. Before, each row holds its own
-# number. After, two columns have moved up by one and two moved down, with zeros where nothing came in. For an episode
-# of one image moved without a bypass, four of the sixteen columns would be zero.
+# *Picture:* three tables with a column for each of sixteen channels. The first two have five rows, the images. Before,
+# each row holds its own number. After, two columns have moved up by one and two moved down, with zeros where nothing
+# came in. The third has one row, a single image moved without a bypass: four of its sixteen columns are zero.
 
 # %%
 def shift_by_hand(v):
@@ -167,10 +167,8 @@ print("channels lost by one image without the bypass:", int((naive == 0).sum()),
 #
 # ## 3 · The encoder: how far does a neighbour reach?
 #
-# Eight branches, one step each. So an image can be felt eight places away, and no further.
-#
-# > **Predict:** replace image 16 of the episode by another digit. Which of the 32 embeddings change, with the shift and
-# > without?
+# > **Predict:** a ResNet-18 has eight residual branches. Replace image 16 of the episode by another digit. Which of the
+# > 32 embeddings change, with the shift and without?
 
 # %%
 torch.manual_seed(seed)
@@ -199,7 +197,7 @@ reach = (shifted(changed) != shifted(x)).any(-1)[0].nonzero()[:, 0] - 16
 tour.record("shift_reach", reach.abs().max(), "images")
 
 # %% [markdown]
-# Eight, as counted. Two consequences. The paper calls the episode exchangeable, "the ordering of the samples within the
+# Eight branches, one step each: an image is felt eight places away, and no further. Two consequences. The paper calls the episode exchangeable, "the ordering of the samples within the
 # episode does not matter" (section 3.1), and with the shift that is not so: $E$, and with it the keys and the memory,
 # depend on the order. And a cue shown *alone* is encoded unlike the same image among its neighbours. Our recipe gives
 # the shift up for that reason.
