@@ -89,8 +89,9 @@ class KanervaPlusPlus(nn.Module):
         """q(Y | X, M): for each image the slot whose picture it is most likely a noisy copy of, at that slot's spread.
 
         x [B, T, C, H, W], memory [B, 3, S, S]. All slots are read and decoded at their means; a bit of x differs from
-        the picture with probability `lookup_flip`. The Kanerva Machine too searches its memory for the address. The
-        memory is given and q may depend on it, so equation 4 stays a bound. Ours. `held`: slot_pictures(memory), where
+        the picture with probability `lookup_flip`. The Dynamic Kanerva Machine (Wu et al.,
+        2018) too takes the address from the memory: it solves for it. The memory is given and q may depend on it, so
+        equation 4 stays a bound. Ours. `held`: slot_pictures(memory), where
         they are at hand.
         """
         with torch.no_grad():

@@ -167,8 +167,8 @@ checks.flip_bits(flip_bits)
 
 # %% [markdown]
 # How does a cue find its key? In the paper the key is computed from the image. This model's recipe, `associative`, is **ours**. An image is written at a place that belongs to
-# its position in the episode. A cue is compared with what each of the $T$ places holds, and takes the key of the best match: `model.look_up(cue, memory)`. The Kanerva Machine
-# searches its memory for the address too. The search sees only the cue and the memory; it is not told the order.
+# its position in the episode. A cue is compared with what each of the $T$ places holds, and takes the key of the best match: `model.look_up(cue, memory)`. The Dynamic Kanerva
+# Machine takes its address from the memory too, by solving for it. The search sees only the cue and the memory; it is not told the order.
 #
 # **Predict:** what does a cue find in a memory that never saw it: noise, nothing, or another digit? Of which kind?
 

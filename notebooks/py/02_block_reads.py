@@ -64,7 +64,7 @@ field_side = 17  # arrows along each axis of the gradient field
 data = kpp.load_dataset("mnist", binarize="none", quiet=True)  # grey: a smooth picture shows more of what a read does
 tour.record_source(data)
 digit = kpp.episode(data.test, length=1, seed=seed)[0]  # [1, 1, 28, 28]
-model = kpp.load_pretrained("mnist-content-cpu")  # its blocks overlap into a smooth memory, with a slope everywhere
+model = kpp.load_pretrained("mnist-content-cpu")  # blocks overlap into a smooth memory, a slope nearly everywhere
 with torch.no_grad():
     written = kpp.episode(data.test, length=model.config.length, seed=seed)  # [1, 32, 1, 28, 28]
     M = model.write((written > 0.5).float())  # [1, 3, 64, 64]: a memory as a trained model writes it
@@ -272,8 +272,8 @@ fig
 # %% [markdown]
 # *Picture:* first a tent along one axis, a triangle over the sampling point with dots on the pixels that it weighs;
 # then the product of two tents over 8 by 8 pixels, four of them bright; then the total weight of each pixel when a
-# block reads the whole 8 by 8 memory: even with the units put right, but the upper left corner only with equation 9 at
-# its word.
+# block reads the whole 8 by 8 memory: nearly even with the units put right (a little less at the rim, where part of a tent falls
+# outside), but the upper left corner only with equation 9 at its word.
 #
 # Taken at its word, every place in $[-1, 1]$ is near the pixels $0$ and $1$ only: any window reads the same top left
 # corner of a 64-pixel memory. With the units put right, our few lines must agree with PyTorch's `grid_sample`, and with
@@ -331,7 +331,7 @@ for align in (False, True):
 
 # %% [markdown]
 # At $g = 64$ both give the memory back. At $g = 32$, `False` gives exactly the averages of 2 x 2 pixels, since each
-# point falls where four pixels meet; `True` does not. That is our choice: a window of $n$ memory pixels is $n$ pixels
+# point falls where four pixels meet; `True` does not. `False` is our choice: a window of $n$ memory pixels is $n$ pixels
 # wide, whatever $g$ is.
 #
 # ## 5 · One tall grid in place of $T \cdot K$ copies
@@ -341,12 +341,12 @@ for align in (False, True):
 # more than it must. The package stacks the $T \cdot K$ grids of size $g \times g$ into one grid, $T K g$ rows tall and
 # $g$ wide, samples once, and cuts the result.
 #
-# > **Predict:** how many times the memory's size does the copying version hold, for $T = 32$ and $K = 2$?
+# > **Predict:** for $T = 32$ and $K = 2$, how much longer does the copying version take? And with the backward pass?
 
 # %%
 B, T, K, size = 4, 32, 2, 16
-many = torch.randn(B, 3, 64, 64, generator=kpp.seeded(seed, 1))
-keys = squash(torch.randn(B, T, K, 3, generator=kpp.seeded(seed, 2)), "fixed")  # [B, T, K, 3] windows
+many = torch.randn(B, 3, 64, 64, generator=kpp.seeded(seed, 1), requires_grad=True)
+many_windows = squash(torch.randn(B, T, K, 3, generator=kpp.seeded(seed, 2)), "fixed")  # [B, T, K, 3]
 
 
 def read_copies(memory, window, g):
@@ -368,25 +368,23 @@ def milliseconds(function):
 
 
 # %%
-gap = (read_blocks(many, keys, size) - read_copies(many, keys, size)).abs().max()
-tall = milliseconds(lambda: read_blocks(many, keys, size))
-copied = milliseconds(lambda: read_copies(many, keys, size))
-one, all_copies = many.nbytes / 2**20, many.nbytes * T * K / 2**20
-print(f"largest difference {gap:.1e}")
-print(f"memory held as input    tall grid {one:7.2f} MiB   copies {all_copies:7.2f} MiB   ratio {all_copies / one:.0f}")
-print(f"time, median of {timing_runs}      tall grid {tall:7.2f} ms    copies {copied:7.2f} ms", end="")
-print(f"    ratio {copied / tall:.1f}")
+gap = (read_blocks(many, many_windows, size) - read_copies(many, many_windows, size)).abs().max().item()
+held = many.nbytes / 2**20  # MiB
+print(f"largest difference {gap:.1e};  input, MiB: {held:.2f} once, {held * T * K:.2f} in copies")
+for name, after in (("forward", lambda block: None), ("and backward", lambda block: block.sum().backward())):
+    tall = milliseconds(lambda after=after: after(read_blocks(many, many_windows, size)))
+    copied = milliseconds(lambda after=after: after(read_copies(many, many_windows, size)))
+    print(f"{name:13} copies take {copied / tall:.1f} times as long as the tall grid (medians of {timing_runs})")
 tour.record("tall_grid_difference", gap)
-tour.record("copies_memory_ratio", all_copies / one)
 
 # %% [markdown]
-# The same numbers from a fraction of the memory ($T \cdot K$ times less input; times depend on the machine). The gain
-# is larger still in the backward pass, where each copy would get a gradient of its own, to be summed afterwards.
+# The same numbers from a fraction of the memory: $T \cdot K$ times less input. How much time that saves depends on the machine; in the
+# backward pass each copy gets a gradient of its own, and all are summed afterwards.
 #
 # ## 6 · The gradient of a read with respect to its key
 #
 # This is what the whole detour is for. Equation 9 is a product of tents, and a tent has a slope. With $i = ((s u + x + 1)
-# W - 1) / 2$ for a block pixel at $u$ in its own frame,
+# W - 1) / 2$ for a block pixel at $(u, v)$ in its own frame, and $j$ likewise from $v$ and $y$,
 #
 # $$\frac{\partial m}{\partial x} = \frac{W}{2} \sum_{n, r} M_{nr}\ \mathrm{tent}'(i - r)\ \mathrm{tent}(j - n), \qquad
 # \frac{\partial m}{\partial s} = u\, \frac{\partial m}{\partial x} + v\, \frac{\partial m}{\partial y},$$
@@ -433,7 +431,7 @@ apart = torch.stack([formula - autograd, finite - autograd]).abs().max()
 tour.record("key_gradient_difference", apart / autograd.abs().max())
 
 # %% [markdown]
-# ### Straight pieces, local, and zero outside
+# ### One window slides
 #
 # > **Predict:** slide the window from far left to far right, past the edges of the memory. Draw one pixel of its block
 # > against $x$, then the mismatch with a target that was read at $x = 0$, then the gradient of that mismatch.
@@ -445,7 +443,7 @@ strips = read_blocks(exact, line.view(1, -1, 1, 3), 16)[0, :, 0]  # [1601, 3, 16
 losses = (strips - target).square().mean(dim=(1, 2, 3))
 (slope,) = torch.autograd.grad(losses.sum(), line)
 fig, axes = plt.subplots(3, 1, figsize=(7, 5.2), sharex=True, layout="constrained")
-curves = {"block pixel (8, 8)": strips[:, 0, 8, 8], "mismatch": losses, "d mismatch / dx": slope[:, 1]}
+curves = {"one block pixel": strips[:, 0, 8, 8], "mismatch": losses, "d mismatch / dx": slope[:, 1]}
 for ax, (name, values) in zip(axes, curves.items(), strict=True):
     ax.plot(places, values.detach(), linewidth=1)
     ax.set_ylabel(name, fontsize=9)
@@ -456,10 +454,10 @@ plt.close(fig)
 fig
 
 # %% [markdown]
-# *Picture:* three curves against the window's x from -2 to 2. One block pixel is made of straight pieces with kinks.
-# The mismatch falls to 0 at the target in a narrow notch at the bottom of a wide bowl with small teeth all along it.
-# Its gradient jumps up and down with every tooth, and is exactly 0 in the shaded parts, where the window lies wholly
-# outside the memory.
+# *Picture:* three curves against the window's x from -2 to 2. One block pixel is made of straight pieces with kinks, and flat where
+# nothing was written. The mismatch is a wide bowl around its 0 at the target, with teeth that the eye sees on its shoulders only.
+# In the gradient they show everywhere: it jumps up and down with each of them. It is exactly 0 in the shaded parts, where the
+# window lies wholly outside the memory.
 
 # %%
 outside = slope[(places.abs() > 1.27)]  # half a pixel beyond the edge the last tent has ended
@@ -469,8 +467,8 @@ tour.record("gradient_outside", outside.abs().max())
 # %% [markdown]
 # - **Piecewise linear.** Between kinks the read is a straight line in $x$, so its slope knows only the pixels on either
 #   side.
-# - **Local.** The gradient says which way the *nearest* pixels improve, and that is the tooth under the window, not the
-#   bowl: each time the sampling points pass from pixel centres to the places between them, the interpolation blurs a
+# - **Local.** The gradient says which way the *nearest* pixels improve, the tooth under the window before the bowl. On steep
+#   sides the bowl wins; near the target and on the shoulders the teeth do: each time the sampling points pass from pixel centres to the places between them, the interpolation blurs a
 #   little less or more, and the mismatch goes up and down with it.
 # - **Zero outside.** A window wholly outside reads zeros, and nothing it could do by a small step changes that. Such a
 #   key is not merely wrong, it is stuck.
@@ -478,9 +476,10 @@ tour.record("gradient_outside", outside.abs().max())
 # ### The field over the plane, and what noise does to it
 #
 # First by hand, if a kernel runs. The sliders move a window over the memory, from a start beside the target, which was read at
-# $(0.25, 0, 0)$; the still picture is that start. Try to come home by the arrow alone.
+# $(0.25, 0, 0)$, in the middle; the still picture is that start. Try to come home by the arrow alone.
 #
-# > **Predict:** near the target the arrow points at it. How far away does it stop doing so? And where does it vanish?
+# > **Predict:** the start lies to the right of the target and a little above it, so home is left and down. Does the arrow point
+# > there? And is the bar of $s$, which is right already, zero?
 
 # %%
 widgets.read(M, torch.tensor([0.25, 0.0, 0.0]), 16)  # a window at (0.25, 0, 0) reads the target
@@ -489,12 +488,15 @@ widgets.read(M, torch.tensor([0.25, 0.0, 0.0]), 16)  # a window at (0.25, 0, 0) 
 # *Picture:* four panels: the memory with a red window, its 16 x 16 sampling points in white and a yellow arrow, the way downhill;
 # the block that is read; the target block; and minus the gradient with respect to $s$, $x$ and $y$ as three bars.
 #
+# At the start the arrow points left, which helps, and a little up, which does not; and it wants to change the size as well. The gradient
+# knows the nearest pixels only.
+#
 # Now in two dimensions. The target block was read at the star. At every arrow a window of the same size asks the
-# gradient which way to go. On the right the same question is put to *random* windows, and the answers are averaged:
+# gradient which way to go; an arrow shows the direction alone. On the right the same question is put to *random* windows, and the answers are averaged:
 # noise of standard deviation 0.06 on the centre, about what the keys of the course's CPU recipes start their training
 # with. Remember that K++ never reads at a fixed key: it reads at $y \sim q(Y|X)$, equation 6.
 #
-# > **Predict:** in which of the two panels do more arrows point at the star, and why?
+# > **Predict:** at which distance from the star do the arrows of the two columns differ most: far out, or close by?
 
 # %%
 def downhill(centres, noise=0.0, draws=1, generator=None):
@@ -511,32 +513,35 @@ def downhill(centres, noise=0.0, draws=1, generator=None):
 
 
 # %%
-def draw_field(ax, noise, draws, title):
-    side = torch.linspace(-1.6, 1.6, field_side, dtype=torch.float64)
+def draw_field(ax, reach, noise, draws, title):
+    """Mismatch and ways downhill over window centres up to `reach` from the target; the star is the target."""
+    side = torch.linspace(-reach, reach, field_side, dtype=torch.float64)
     cx, cy = torch.meshgrid(side, side, indexing="xy")
     loss, way = downhill(torch.stack([cx, cy], -1).view(-1, 2), noise, draws, kpp.seeded(seed, 4))
-    shade = ax.contourf(cx, cy, loss.view_as(cx), 20)
+    shade = ax.contourf(cx, cy, loss.view_as(cx), torch.linspace(0, 0.56, 21))
     arrows = way / (way.norm(dim=1, keepdim=True) + 1e-3)  # directions; zero stays zero
     ax.quiver(cx, cy, *arrows.T, color="white", angles="xy", scale=22, width=0.004)
     ax.plot(0, 0, "*", color="crimson", markersize=14)
     ax.add_patch(plt.Rectangle((-1.25, -1.25), 2.5, 2.5, fill=False, linestyle="--", color="white"))
-    ax.set(xlabel="x of the window", ylabel="y (down)", ylim=(1.6, -1.6), aspect="equal", title=title)
+    ax.set(xlabel="x of the window", ylabel="y (down)", aspect="equal", title=title)
+    ax.set(xlim=(-reach, reach), ylim=(reach, -reach))
     return shade
 
 
 # %%
-fig, axes = plots.panels(2, 4.6, 4.2)
-draw_field(axes[0], 0.0, 1, "at one key")
-shade = draw_field(axes[1], 0.06, 64, "averaged over keys with noise 0.06")
-fig.colorbar(shade, ax=axes[1], label="mean squared difference", shrink=0.8)
+fig, axes = plt.subplots(2, 2, figsize=(9, 8.4), layout="constrained")
+for row, reach in zip(axes, (1.6, 0.3), strict=True):
+    draw_field(row[0], reach, 0.0, 1, "at one key" if reach > 1 else "close by, at one key")
+    shade = draw_field(row[1], reach, 0.06, 64, "averaged over noisy keys")
+fig.colorbar(shade, ax=axes, label="mean squared difference", shrink=0.6)
 plt.close(fig)
 fig
 
 # %% [markdown]
-# *Picture:* two maps of the mismatch over window centres from -1.6 to 1.6, with arrows of descent and a star at the
-# target. On the left, at one key, neighbouring arrows contradict each other. On the right, averaged over noise, they
-# flow together towards the star from the inner part of the map. Near the rim they point out of the memory in both, and
-# beyond it there are none.
+# *Picture:* four maps of the mismatch over window centres with arrows of descent and a star at the target; left at one key, right
+# averaged over noise. Above, up to 1.6 from the target: in the inner part both columns flow towards the star, near the rim both
+# point out of the memory, and beyond the dashed line, where a window is wholly outside, there is nothing on the left and a few arrows
+# on the right. Below, up to 0.3: left the arrows form stripes that contradict each other, right nearly all point at the star.
 
 # %%
 def spread(model):
@@ -551,7 +556,7 @@ print(f"spread of the windows after training: {spread(model):.3f} half-widths of
       f"in the course's default model {spread(kpp.load_pretrained('mnist-cpu')):.3f}")
 
 # %% [markdown]
-# Training moves the noise: this model ends with more of it, for its keys must also bear noisy images, and the default
+# Training moves the noise: this model ends with more of it (it was trained on noisy images too, which may be why), and the default
 # model, whose images lie in cells of their own, with less.
 #
 # How wide is the valley? Let a ring of windows start at each distance from the target, and follow the gradient: at one
@@ -584,9 +589,9 @@ tour.record("arrive_from_0.2_with_noise", found[0.2, 0.06])
 tour.record("arrive_from_1.5_with_noise", found[1.5, 0.06])
 
 # %% [markdown]
-# At one key half of the windows or more are lost, even from within the target: each is caught by the next tooth. A little noise
-# on the key averages the teeth away, and most of the bowl becomes usable. Where the bowl ends few arrive, and from
-# outside none do.
+# At one key many windows that start close by do not arrive: they come near, and stop on a tooth a few memory pixels short. A little
+# noise on the key averages the teeth away, and all of them arrive. From 0.8 none arrive at one key; with noise some do, and others are still
+# on their way when the steps end. From outside none do.
 #
 # (In the default model's memory, a grid of separate cells, the bowl is no wider than a cell. To see it, load `mnist-cpu`
 # at the top and run this section again.)
@@ -606,7 +611,7 @@ tour.record("arrive_from_1.5_with_noise", found[1.5, 0.06])
 # other**. Suppose nothing is done.
 #
 # > **Predict:** draw keys from the prior and read. What fraction of all sampling points lies outside the memory? What
-# > fraction of the blocks sees nothing of the memory at all? And what does a negative $s$ do?
+# > fraction of the blocks sees nothing of the memory at all? And what fraction is turned over?
 
 # %%
 draws = torch.randn(random_keys, 3, generator=kpp.seeded(seed, 3))
@@ -641,7 +646,7 @@ tour.record("in_frame_points_outside", scores["in_frame"][0])
 # |---|---|---|---|
 # | `none` | $y_0$ | $(y_1, y_2)$ | misses, as above |
 # | `tanh` | $\tanh y_0$ | $\tanh y_1, \tanh y_2$ | nearest to the text; windows cross the edge, and turn over |
-# | `clip` | $y_0 / 3$, cut at $\pm 1$ | the same | what the first author's public code for a related model does; some windows are almost no pixels wide |
+# | `clip` | $y_0 / 3$, cut at $\pm 1$ | the same | what the first author's public code for a related model does; windows turn over, some cross the edge, some are almost no pixels wide |
 # | `in_frame` | $0.05 + 0.9\,\sigma(y_0)$ | $\tanh(\cdot)(1 - s)$ | always inside, never turned; **ours** |
 # | `fixed` | a constant | $\tanh(\cdot)(1 - s)$ | one size for all; $y_0$ is not used; **ours**, and what the shipped CPU model has |
 #
@@ -665,7 +670,8 @@ fig
 # %% [markdown]
 # *Picture:* five maps over the memory, one per squash, brighter where random keys read more often, each relative to
 # its own average. Raw keys and tanh favour the centre a little; clip and in-frame favour it strongly and hardly reach
-# the corners; fixed is even over the inner part, brightest along a square ring, and fades at the rim.
+# the corners; fixed is a little dimmer in the middle,
+# brighter along a square ring and brightest at its corners, and fades at the rim.
 #
 # > **Predict:** now the blocks themselves, for six random keys. By what will you know a squash that lets windows leave the
 # > memory?
@@ -675,12 +681,16 @@ six = draws[:6]
 tiles = [read_blocks(M, squash(six, kind).view(1, 1, -1, 3), 16)[0, 0] for kind in scores]  # 5 x [6, 3, 16, 16]
 labels = [f"{kind}, key {i + 1}" for kind in scores for i in range(6)]
 fig = plots.blocks(torch.cat(tiles), columns=6, titles=labels, title="The same six keys, five squashes")
+off = torch.cat([(window_grid(squash(six, kind), 16).abs() > 1).any(-1) for kind in scores])  # [30, 16, 16]
+for ax, outside in zip(fig.axes, off, strict=True):
+    ax.imshow(torch.where(outside, 0.0, torch.nan), cmap="gray", vmin=0, vmax=1)  # black; the rest shows through
 plt.close(fig)
 fig
 
 # %% [markdown]
-# *Picture:* six blocks per squash, read from one memory with the same six random keys. Raw keys show large grey
-# areas, where there is no memory; tanh shows some; clip, in-frame and fixed show memory only.
+# *Picture:* six blocks per squash, read from one memory with the same six random keys. Black is
+# outside the memory: much of what raw keys read, some of tanh, a line at an edge of clip at most. Clip, in-frame and fixed show memory; plain grey is its
+# value 0, where nothing was written.
 #
 # Unread memory has no gradient: section 3.4 says so itself ("non-read memory regions receive zero gradients"). A squash
 # therefore decides which memory can be learned at all.
@@ -691,13 +701,12 @@ fig
 # that; it makes all of $M$ from one pooled vector (notebook 03). The course's CPU model uses the literal version, the **placed
 # write, which is ours**. Each block is put at its window by the inverse of $\theta$:
 #
-# $$u = \frac{i - x}{s}, \quad v = \frac{j - y}{s}, \qquad \theta^{-1} = \begin{bmatrix} 1/s & 0 & -x/s \\ 0 & 1/s & -y/s \end{bmatrix}.$$
+# $$i^s = \frac{i^t - x}{s}, \quad j^s = \frac{j^t - y}{s}, \qquad \theta^{-1} = \begin{bmatrix} 1/s & 0 & -x/s \\ 0 & 1/s & -y/s \end{bmatrix}.$$
 #
-# Where blocks overlap they are averaged: the sum of the placed blocks over the sum of their masks, plus a small floor
-# (0.1) that keeps empty memory at 0.
+# Blocks are summed and divided by the sum of their masks, plus a small floor (0.1) that keeps empty memory at 0.
 #
-# > **Predict:** place a digit alone at a window and read it back with the same key. Is it the same digit? And where two
-# > windows overlap?
+# > **Predict:** place a digit alone at a window and read it back with the same key. Is it the same digit? And how dark is a stroke
+# > where two windows overlap?
 
 # %%
 three = F.pad(written[:, :3], (2, 2, 2, 2))  # [1, 3, 1, 32, 32]
@@ -716,8 +725,9 @@ plt.close(fig)
 fig
 
 # %% [markdown]
-# *Picture:* top left a memory with three digits placed at outlined windows, two of which overlap. Beside it the three
-# digits as written and as read back: the one that lies alone is clean, the two that overlap show each other's strokes.
+# *Picture:* first a memory with three digits placed at outlined windows, two of which overlap. Beside it the three
+# digits as written and as read back: the one that lies alone is clean, the two that overlap show each other's
+# strokes, at about half their ink: overlaps are averaged.
 
 # %%
 alone = three[:, :1, None]
@@ -744,9 +754,9 @@ tour.record("placed_overlap_over_alone", clash[1:].min() / (clash[0] + 0.01))
 
 # %% [markdown]
 # Alone and on whole pixels, the block comes back exactly; the floor dims it by a fixed factor, which the next layer can
-# undo. Off the raster the two bilinear steps blur it a little. What really costs is a neighbour: two windows that share
+# undo. Off the raster the two bilinear steps blur it: by a fifth of its mean ink here. What really costs is a neighbour: two windows that share
 # memory share its content. That is why a model that computes its keys from the image has to learn to spread its images
-# out, and why it gets $K = 2$ keys per image: two chances to be alone. The course's default model gives each image of
+# out, and $K = 2$ keys give each image two chances to be alone. The course's default model gives each image of
 # an episode a cell of its own instead (notebook 03; ours).
 
 # %% [markdown] tags=["exercise:place_block"]

@@ -80,8 +80,8 @@ print(f"T = {c.length} images, K = {c.reads} keys")
 # | keys $q(Y)$ | computed from $E$ | the slot of $M$ whose picture is most like the cue: `model.look_up` | so that a cue finds its image alone, in any order, and noisy: section 9 |
 # | encoder | temporal shift | no shift | for the same reason |
 #
-# The Kanerva Machine searches its memory for the address as well (Wu et al., 2018). K++ gave that up for something
-# simpler and quicker, an address computed from the image. The second model here, `content`, works like that: placed
+# The Dynamic Kanerva Machine takes its address from the memory as well: it solves for it (Wu et al., 2018). K++, like the
+# first Kanerva Machine, has a network compute it from the image, which is simpler and quicker. The second model here, `content`, works like that: placed
 # write, address from the image alone. It is the contrast. Everything else is as in the paper. Wherever it matters, the
 # text says "the paper's" or "ours".
 #
@@ -785,6 +785,7 @@ for width in (1, 2, 4):  # times the standard deviation that was trained
 # - Ramapuram, Wu, Kalousis: *Kanerva++*, ICLR 2021. Section 3.1 (exchangeability), 3.2 with equations 2, 4 and 5, 3.3
 #   with equation 6 and Figure 3, 3.5 with Figure 5, Appendix E and E.1.
 # - Lin, Gan, Han: *TSM: Temporal shift module for efficient video understanding*, ICCV 2019. Section 3.
-# - Wu, Wayne, Graves, Lillicrap: *The Kanerva Machine*, ICLR 2018: the address is found by searching the memory.
+# - Wu, Wayne, Gregor, Lillicrap: *Learning attractor dynamics for generative memory*, NeurIPS 2018: the Dynamic Kanerva
+#   Machine, whose address is solved for.
 # - Zhu et al.: *A batch normalized inference network keeps the KL vanishing away*, ACL 2020: the idea behind the
 #   batch-normalised key means of the recipe `content`.

@@ -516,4 +516,4 @@ assert same_weights(whole, parts)
 # - Ramapuram, Wu, Kalousis: *Kanerva++*, ICLR 2021. Section 3.2 with equation 4, section 3.3, Appendix E (optimiser, schedule, weight decay).
 # - You, Gitman, Ginsburg: *Large batch training of convolutional networks*, 2017: LARS.
 # - Smith, Topin: *Super-convergence*, 2017: one-cycle schedules. Goyal et al., 2017: warm-up.
-# - Wu, Wayne, Graves, Lillicrap: *The Kanerva Machine*, ICLR 2018: an address that is inferred from the memory.
+# - Wu, Wayne, Gregor, Lillicrap: *Learning attractor dynamics for generative memory*, NeurIPS 2018: the Dynamic Kanerva Machine, an address that depends on the memory.

@@ -21,7 +21,7 @@
 # - write one step of iterative reading from its parts, and say what is fixed in it and what moves;
 # - generate from random keys, and from keys near a known one, and say how the two differ;
 # - measure a clean-up with a control, so that a good picture from the *wrong* memory does not fool you;
-# - tell an attractor memory from one that drifts, and say when to stop iterating.
+# - say what a memory's fixed points are, and when to stop iterating.
 #
 # **Prerequisites.** Notebook 03; sections 3.4, 3.5 and 4.1 of the paper.
 #
@@ -52,7 +52,7 @@ measured = 4  # episodes behind each number
 salt_and_pepper = 0.2  # share of pixels replaced
 speckle = 0.6  # standard deviation of the factor
 poisson = 0.3  # grey value of one photon
-strong = 0.7  # salt & pepper that makes some look-ups fail
+strong = 0.7  # salt & pepper, for section 4
 patience = 40  # steps of the long run that looks for fixed points
 
 # %%
@@ -81,8 +81,9 @@ memory.shape
 # $$q(Z|X, \hat M) \approx p_\theta(Z \,|\, Y = Y^*, \hat M), \qquad Y^* \sim q_\phi(Y|X = \hat X) \qquad \text{(7)}$$
 #
 # The encoder's own $q(z|x)$ takes no part: whatever comes out was in the memory. One thing here is ours: our keys are *looked up*, $q(Y|\hat X, M)$. The
-# model reads and decodes all $T$ slots, and takes the keys of the slot whose picture $\hat X$ is most likely a noisy copy of. The Kanerva Machine searches its
-# memory too; K++ computes the key from the picture in one pass, which costs less. The contrast model does as K++ does.
+# model reads and decodes all $T$ slots, compares $\hat X$ with the $T$ pictures, and takes the keys of the one of which $\hat X$ is most likely a noisy copy. The
+# Dynamic Kanerva Machine takes its address from its memory too, by solving for it; K++ computes the key from the picture in one pass, which costs less. The
+# contrast model does as K++ does.
 #
 # We use the means of $Y^*$, $z$ and $\hat X$, so that a step is a function. (The paper samples; `model.iterate(..., sampled=True)` does too.)
 
@@ -162,7 +163,8 @@ widgets.clean_up(model, grey[0], memory[:2])  # memory[0] holds grey[0]; memory[
 
 # %% [markdown]
 # *Picture:* four panels of one digit: clean, with noise, after one step of reading, and read from another episode's memory.
-# Under each but the first its share of wrong bits. The third is the digit again; the fourth is a clean digit, and not this one.
+# Under each but the first its share of wrong bits. The third is the digit again. The fourth is the other
+# episode's best match, a clean digit so like this one that only the number tells: which is why the next section counts.
 #
 # ## 3 · Is it cleaner, and is it the memory that cleans?
 #
@@ -230,14 +232,17 @@ for kind, x in noisy.items():
 
 # %% [markdown]
 # With the look-up, all three noises end at the same error: the right slot is found, and its picture is the same whatever the cue was. What is left is *reading
-# error*: the memory gives back a digit of 64 numbers, not the picture bit by bit. Another memory is several times worse. The VAE was never asked to remove
-# noise, and does little: it copies much of what it sees, specks too, and then forgets the digit over the steps. The content memory has the larger
-# reading error, the smaller distance to its control, and it loses over the steps. It places similar digits alike in every memory, so another memory holds a
-# similar digit at the right place: part of its clean-up is knowledge of digits.
+# error*: the memory gives back a digit of 64 numbers, not the picture bit by bit. Another memory is several times worse.
+#
+# The VAE was never shown noise. It mends a part of what speckle and Poisson noise did, hardly anything of salt & pepper, and adds errors with every further step.
+#
+# The content memory has a larger reading error, below that of the salt & pepper cues and *above* that of the other two: there, doing nothing is better. It loses over the
+# steps, and its control is closer: similar digits lie at similar places in every one of its memories (notebook 03, section 5), so a part of its clean-up is knowledge of
+# digits. (It was trained for less than half as long as the other two, and on noisy cues, which they never saw.)
 #
 # So it pays to ask when the noise is larger than the reading error. And at the other end, when does the look-up fail?
 #
-# > **Predict:** one read, ever stronger noise. Does the error of the answer grow in step with the error of the cue? Which noise is the worst for a look-up?
+# > **Predict:** one read, ever stronger noise. Which of the three is the worst for a look-up, if you count per wrong bit of the cue?
 
 # %%
 def retrieval(pictures, order=order):
@@ -259,11 +264,11 @@ for kind, several in levels.items():
 # %%
 fig, axes = plt.subplots(2, 3, figsize=(9.5, 4.6), sharex="col", sharey="row", layout="constrained")
 for (above, below), kind in zip(axes.T, levels, strict=True):
-    nothing, own, another, without, found, at_best = zip(*asked[kind], strict=True)
+    nothing, own, another, without, found, in_images = zip(*asked[kind], strict=True)
     above.plot(levels[kind], nothing, color="grey", linestyle="--", label="doing nothing")
     for y, marker, label in ((own, "o", "its own"), (another, "s", "another"), (without, "^", "no")):
         above.plot(levels[kind], y, marker=marker, markersize=3, label=f"{label} memory")
-    below.plot(levels[kind], at_best, color="grey", linestyle="--", label="searching the images")
+    below.plot(levels[kind], in_images, color="grey", linestyle="--", label="searching the images")
     below.plot(levels[kind], found, marker="o", markersize=3, label="searching the memory")
     above.set(title=kind, ylim=(0, 30))
     below.set(xlabel="strength", ylim=(0, 103))
@@ -275,14 +280,14 @@ plt.show()
 
 # %% [markdown]
 # *Picture:* three columns, one per noise, over its strength. Above, the bit error of doing nothing (dashed, leaving the frame for salt & pepper), of its own
-# memory, of another, and of none (the VAE). Its own memory is flat and low until the noise is strong, and bends up for salt & pepper above one half and for Poisson noise
+# memory, of another, and of none (the VAE). Its own memory is flat and low until the noise is strong, and bends up for salt & pepper above 0.6 and for Poisson noise
 # above one; for speckle it stays low. Below, the share of cues whose own image is found, by the memory and (dashed) by a search among the clean images
 # themselves: both fall where the error bends up.
 #
 # An address is right or wrong; it does not carry the noise along. The reading error is a floor under all cues, and so a very mild noise cannot be improved on
-# by this measure. The look-up fails where little of the cue is left: well over half of it replaced, or hardly any ink. Even a search among the images
-# themselves fails there, or a little later. And the look-up supposes a kind of noise, that each bit differs with the same probability (`lookup_flip`); strong
-# Poisson noise only takes ink away. Question 2 at the end looks at that.
+# by this measure. The look-up fails where little of the cue is left: well over half of it replaced, or hardly any ink. A search among the images
+# themselves for the nearest in bits does not do much better: a little for salt & pepper, and for Poisson not even that. Both suppose that each bit differs with the same
+# probability (`lookup_flip`), and strong Poisson noise only takes ink away: per wrong bit of the cue, it is by far the worst of the three. Question 2 at the end looks at that.
 #
 # Another memory answers with the most similar digit that it has. For strong salt & pepper that beats doing nothing too, and it is still the wrong image.
 #
@@ -290,7 +295,7 @@ plt.show()
 #
 # An *attractor* memory pulls a damaged picture towards the nearest thing that it stores, and stays there: what it stores are its **fixed points**. Are ours?
 #
-# > **Predict:** over many steps, does the share of pictures that are nearest to their own image rise, stay, or fall? With the look-up; and without it?
+# > **Predict:** 32 clean pictures start, and each takes forty steps. At how many different stored images do they end, with the look-up, and without it?
 
 # %%
 here = torch.arange(length)  # from the clean pictures, in the order they were written
@@ -304,25 +309,28 @@ right[f"look-up, salt & pepper {strong:g}"] = retrieval(model.iterate(cue, memor
 # %%
 lines = {name: shares[1:] for name, shares in right.items()}
 fig = plots.curves(range(1, patience + 1), lines, "step", "nearest is its own, %", "Retrieval")
-fig.axes[0].axhline(100 / length, color="grey", linestyle="--")
+fig.axes[0].axhline(100 / length, color="grey", linestyle="--", label="guessing")
 fig.axes[0].set_ylim(0, 103)
+fig.axes[0].legend(fontsize=8)
 plt.show()
 
 # %% [markdown]
-# *Picture:* share of pictures nearest to their own image over the steps. The look-up from clean pictures is flat at the top; from strong noise it is flat a
-# good deal lower. With $y$ and $z$ sampled, as in the paper, it stays near the top, or sinks slowly. The content memory falls, fast at first and then more
+# *Picture:* share of pictures nearest to their own image over the steps. The look-up from clean pictures is flat at the top; from strong noise it is flat some
+# ten points lower. With $y$ and $z$ sampled, as in the paper, it sinks slowly from the top. The content memory falls, fast at first and then more
 # slowly. Guessing would give 1 in 32 (dashed).
 
 # %%
-still_share, ends = {}, {}
+still_share, ends, to_stored = {}, {}, {}
 for keys, long in runs.items():
     moving = (long[1:] - long[:-1]).abs().mean(dim=(3, 4, 5))  # [steps, B, T], change per step
     still_share[keys] = 100 * (moving < 0.001).float().mean(dim=(1, 2))  # less than 0.1 % of full ink
-    nearest = [torch.cdist((p > 0.5).float().flatten(2), clean.flatten(2)).argmin(-1) for p in long]
-    ends[keys] = [sum(len(of_one.unique()) for of_one in at) / measured for at in nearest]  # different stored images
+    far = [torch.cdist((p > 0.5).float().flatten(2), clean.flatten(2)).square().min(-1) for p in long]  # to the nearest
+    to_stored[keys] = [100 * f.values.mean() / clean[0, 0].numel() for f in far]
+    ends[keys] = [sum(len(of_one.unique()) for of_one in f.indices) / measured for f in far]  # different stored images
     for s in sorted({2, 3, steps, patience}):
         print(f"{keys}, step {s:2d}: {still_share[keys][s - 1]:3.0f} % stand still,", end=" ")
-        print(f"{ends[keys][s]:4.1f} different ends for {length} starts")
+        print(f"nearest to {ends[keys][s]:4.1f} different stored images, of {length} starts;", end=" ")
+        print(f"{to_stored[keys][s]:.1f} % of the bits from them")
 
 # %%
 for kind, name in zip(strengths, ("salt_and_pepper", "speckle", "poisson"), strict=True):
@@ -352,8 +360,8 @@ tour.record("content.fixed_points.ends", ends["content"][-1], "stored images")
 # means of a slot can only give one of $T$ pictures, and each of these finds the slot that it came from. So the first step decides, and the second changes
 # nothing: a right answer stays, and so does a wrong one. No dynamics are at work: a search among $T$ slots is, and each one costs $T$ reads and decodings.
 #
-# The content memory drifts, even from *clean* pictures. Each answer is a little smoother, so the next key is a little off, and images with similar keys
-# slide into one of them. It has fixed points too, but fewer than images. Nothing in equation 4 asks for more: training shows a model its data, never
+# The content memory drifts, even from *clean* pictures: its answers are nearest to ever fewer of the stored images, and ever further from them; where they come to rest
+# is no stored picture. Nothing in equation 4 asks for more: training shows a model its data, never
 # its own answers. The Dynamic Kanerva Machine (Wu et al., 2018b) was built around this question: its title speaks of attractors.
 #
 # So: **one step, and measure before you take ten.**
@@ -363,7 +371,7 @@ tour.record("content.fixed_points.ends", ends["content"][-1], "stored images")
 # **Random keys** (section 3.4): $y \sim p(Y)$, read, decode. The two keys of a picture are drawn independently, while both blocks of a stored image lie
 # in one cell. So most reads see parts of two images, or the ground between them. Figure 6 (left) starts there and iterates.
 #
-# > **Predict:** does iterating make these pictures more like digits? More like *stored* digits?
+# > **Predict:** which stored images will most of these pictures end at?
 
 # %%
 first = memory[:1]
@@ -402,18 +410,19 @@ tour.record("random_keys.to_stored.last", to_own[-1], "%")
 tour.record("random_keys.to_others.last", to_others[-1], "%")
 
 # %% [markdown]
-# The random pictures are a little nearer to their own memory than to another. One step takes them to a stored image, up to the reading error; often to one with
+# The random pictures are a little nearer to their own memory than to another. One step takes them to a stored image, up to a reading error; often to one with
 # little ink, since that disagrees least with a faint or broken shape. So in this memory iterating *recalls*: the result is a good picture, and an old one.
 
 # %% [markdown]
 # ## 6 · Near a key, and far from it
 #
 # Section 4.1.1 perturbs a key, $y + \epsilon$ with $\epsilon \sim \mathcal N(0, 0.1)$, and finds pictures that stay close. (We read 0.1 as the standard
-# deviation.) The key space has three dimensions per read, so a small step stays where the density is high. In the 64 dimensions of $z$ that would not be so.
+# deviation.) Its reason: in a space of three dimensions a small step is likely to stay where the density is high, where in many, such as those of $z$, it can easily leave
+# it. (In our models two of the three numbers move the window.)
 #
 # > **Predict:** at which standard deviation does the picture change into another? Remember that each image has a small cell of its own here.
 #
-# Each picture below also draws its own $z$ from the prior, and that alone makes twelve different pictures of one key: row one. The columns share their draws,
+# Each picture below also draws its own $z$ from the prior, and that alone makes twelve pictures of one key that differ a little: row one. The columns share their draws,
 # so compare *down* a column.
 
 # %%
@@ -468,15 +477,16 @@ plt.show()
 # random keys. Its curve starts low (the spread of the prior itself) and rises steeply towards the dashed line. After one more step it starts at zero and lies
 # below the first everywhere. The curve of the content memory starts higher, is flat at first, and rises later.
 #
-# How near is near depends on the spread of $q(Y|X)$, printed above: a model was trained to read well within it. At 0.1 the content memory shows what the
-# paper's section 4.1.1 reports: almost no change beyond that of the prior. The look-up memory does not: its windows are small, and beside a cell lies another
-# image. That is the price of ground of one's own. What a small step damages, a look-up mostly repairs; after a large one it finds another image.
+# How near is near depends on the spread of $q(Y|X)$, printed above: a model was trained to read well within it. At 0.1 the content memory stays
+# local, as in the paper's section 4.1.1: almost no change beyond that of the prior. The look-up memory does not: its windows are small, and beside a cell lies another
+# image. That is the price of ground of one's own. At 0.05 one look-up repairs most of the damage, at 0.1 only a
+# part of it: what does not come home goes to another image.
 #
 # ## Questions to think about
 #
 # 1. Write the memory from the *noisy* pictures instead and repeat the table of section 3. What happens to "another memory", and what to its own?
 # 2. Set `model.config = model.config.replace(lookup_flip=...)` to 0.001 and to 0.3. Which noise does each help, near its failure in section 3? Why?
-# 3. Why can the bit error of "another memory" be below "doing nothing"?
+# 3. Which of section 3's numbers would be misleading if the noisy cues were shown in the order in which they were written, to a memory that reads by position?
 #
 # <details><summary>Solutions</summary>
 #
@@ -484,8 +494,8 @@ plt.show()
 #    on blank paper are unlike anything that this encoder has met. "Another memory" hardly changes for the first two, as it never held the pictures anyway.
 # 2. A small one helps against strong Poisson noise: it says that ink does not appear on blank paper, so the little ink that is left counts. It hurts badly
 #    with salt & pepper, where ink does appear; there the large one helps. A look-up is as good as its model of the noise.
-# 3. It finds the most similar of $T$ other digits, and the decoder draws it without specks. For strong salt & pepper a similar clean digit has fewer wrong
-#    bits than the right noisy one.
+# 3. All that say that the memory cleans. Such a memory gives every image back from its place, whatever the cue shows, a blank page included: the bit error would be the
+#    reading error at any strength, and the retrieval 100 %. The shuffled order is what makes the cue do the work.
 #
 # </details>
 #
@@ -495,7 +505,8 @@ plt.show()
 # - One step finds the right image from a noisy cue, out of order, until little of the cue is left. The control, another episode's memory, cannot.
 # - The answer carries a reading error that does not depend on the noise: it pays to ask when the noise is the larger of the two.
 # - With the look-up, the stored pictures are the fixed points, reached in one step; a wrong slot stays too. Keys computed from the picture drift.
-# - Random keys give mixtures and fragments, and one step turns each into a stored image. Damage from a small step away from a key is mostly repaired.
+# - Random keys give mixtures and fragments, and one step turns each into a stored image. Damage from a step of 0.05 away from a key is mostly repaired, from
+#   0.1 only in part.
 # - A clean-up needs a number, a baseline and a control. Pictures alone persuade too easily.
 #
 # Next: **06 · Key space**, with the keys in your own hands.

@@ -675,7 +675,7 @@ widgets.explore(model, memory, wide, kind="in_frame")
 # Seldom, if at all: an island has no slope that reaches beyond its rim, so nearly all starts end in a local minimum, at a figure that
 # shares some strokes with the image. (A start can do better by letting *one* key land on the cell.) A search needs candidates instead
 # of slopes: `model.look_up` reads all 32 cells and takes the one whose picture fits best. That is possible because the cells are known,
-# and it is a search of the memory as in the Kanerva Machine; the paper has a network compute the address from the image in one step
+# and the address comes from the memory, as in the Dynamic Kanerva Machine, which solves for it; the paper has a network compute the address from the image in one step
 # (amortised inference).
 # </details>
 
@@ -709,5 +709,5 @@ widgets.explore(model, memory, wide, kind="in_frame")
 # - Ramapuram, Wu, Kalousis: *Kanerva++: extending the Kanerva Machine with differentiable, locally block allocated latent
 #   memory*, ICLR 2021. Equations 4 to 6, section 3.4 (generation), 4.1.1 with Figures 7 and 8 (key perturbations), 4.3 (K),
 #   Appendix A with equation 8 (the window).
-# - Wu, Wayne, Graves, Lillicrap: *The Kanerva machine: a generative distributed memory*, ICLR 2018: an address is found by
-#   searching the memory.
+# - Wu, Wayne, Gregor, Lillicrap: *Learning attractor dynamics for generative memory*, NeurIPS 2018: the Dynamic Kanerva Machine,
+#   whose address is solved for against the memory.
