@@ -63,7 +63,7 @@ g = kpp.seeded(seed)
 # Read it from left to right. Square boxes are computed, round ones are drawn at random, dashed lines are the two KL divergences
 # of the training objective. Under each name stands its shape: $B$ episodes of $T$ images, $K$ keys per image.
 #
-# **Predict:** an autoencoder has one way from $X$ to its code. How many arrows leave $E$ here?
+# > **Predict:** an autoencoder has one way from $X$ to its code. How many arrows leave $E$ here?
 
 # %%
 fig = diagram.system_map()
@@ -78,7 +78,9 @@ fig
 # One sentence holds the idea: **the prior of the autoencoder is read from a memory that the episode itself was written into.** If the read is good, $z$ need not
 # carry the image past the prior; it is already there.
 #
-# The same parts serve four operations. **Predict** before you look: which of them needs no image at all?
+# The same parts serve four operations.
+#
+# > **Predict** before you look: which of them needs no image at all?
 
 # %%
 flows = {"write": "write: an episode becomes a memory (Figure 3)", "bound": "bound: train and score (eq. 4)"}
@@ -170,7 +172,7 @@ checks.flip_bits(flip_bits)
 # its position in the episode. A cue is compared with what each of the $T$ places holds, and takes the key of the best match: `model.look_up(cue, memory)`. The Dynamic Kanerva
 # Machine takes its address from the memory too, by solving for it. The search sees only the cue and the memory; it is not told the order.
 #
-# **Predict:** what does a cue find in a memory that never saw it: noise, nothing, or another digit? Of which kind?
+# > **Predict:** what does a cue find in a memory that never saw it: noise, nothing, or another digit? Of which kind?
 
 # %%
 order = torch.randperm(length, generator=g)
@@ -211,7 +213,7 @@ print(f"a guess would be right {1 / length:.2f} of the time")
 # And this is where they lie. The placed write of this model is **ours**, not the paper's: each image leaves $K$ blocks at a place of its own. The paper's pooled write, and
 # why a naive training leaves it unread, is the subject of [`03_write_and_read`](03_write_and_read.ipynb) and [`04_training`](04_training.ipynb).
 #
-# **Predict:** 32 images with two windows each. Where do the two of one image lie: together, or far apart?
+# > **Predict:** 32 images with two windows each. Where do the two of one image lie: together, or far apart?
 
 # %%
 windows = model.window(model.infer(x).place)[0].flatten(0, 1)  # [T*K, 3]
@@ -239,7 +241,7 @@ fig
 #    this and shows four ways to get there.
 # 3. **The total alone does not show that the memory is used.** We always score with the memory of another episode too (*swap*). If the swap costs nothing, the memory is not read.
 #
-# **Predict:** where will the swap lie, if the memory works?
+# > **Predict:** where will the swap lie, if the memory works?
 
 # %%
 report = kpp.evaluate(model, data.test, length=length, orders=1, scores=("memory_swap",), limit=scored)

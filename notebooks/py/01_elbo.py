@@ -112,8 +112,8 @@ def decode(z):  # p(x | z): [..., 1] -> event [C, H, W]
 
 
 # %% [markdown]
-# **Predict:** between two addresses the memory is empty, that is 0. What does a key that points there expect $z$ to be, and
-# which image does that give?
+# > **Predict:** between two addresses the memory is empty, that is 0. What does a key that points there expect $z$ to be, and
+# > which image does that give?
 
 # %%
 M = write(address.view(1, T, 1, 1))  # [1, 1, S, S]
@@ -390,7 +390,7 @@ tour.record("tight_gap", (total_of(log_post) - truth).abs().max(), "nats")
 tour.record("factorised_gap", (total_of(tables["best factorised"]) - truth).mean(), "nats/image")
 
 # %% [markdown]
-# **Predict:** the first image was written at the far left. Which other keys could also explain it, if less well?
+# > **Predict:** the first image was written at the far left. Which other keys could also explain it, if less well?
 
 # %%
 fig, axes = plt.subplots(1, 3, figsize=(10, 3.4), sharey=True, layout="constrained")
@@ -442,7 +442,7 @@ checks.importance_weighted(importance_weighted)
 # </details>
 
 # %% [markdown]
-# **Predict:** how many draws to close half the gap?
+# > **Predict:** how many draws to close half the gap?
 
 # %%
 log_w = log_weight(x, z, y, decode(z), many_z, p_z_at_y, many_y, p_y)  # [samples, T]
@@ -509,7 +509,9 @@ checks.table_total(table_total)
 # %% [markdown]
 # Whatever the memory holds, somebody has to say *which* of the $T$ images is meant, and that costs $\ln T$ nats: 1.39 for our four,
 # 3.47 for $T=32$. A perfect memory pays only this. Let us try to get below: 300 memories with random contents at random places, each scored
-# on the four distinct images that it likes **best**. **Predict:** how close to $\ln 4$ does the best of the 300 come, and what keeps it away?
+# on the four distinct images that it likes **best**.
+#
+# > **Predict:** how close to $\ln 4$ does the best of the 300 come, and what keeps it away?
 
 # %%
 g = seeded(seed, 1)
@@ -553,7 +555,7 @@ tour.record("lowest_attempt_above_floor", best.min() - math.log(T), "nats/image"
 # | KL / T | divide the KLs by $T$ once too often: the loss is already per image |
 # | sampled write | write the memory with the key *sample* that later reads it: then $p(y\mid M)\ne p(y)$ and equation 2 fails |
 #
-# **Predict:** which of the four lands below $\ln T$, where no bound can be? Each is trained on its own number, as it would be in practice.
+# > **Predict:** which of the four lands below $\ln T$, where no bound can be? Each is trained on its own number, as it would be in practice.
 
 # %%
 def at_means(numbers):  # mean decoding

@@ -500,7 +500,7 @@ assert same_weights(whole, parts)
 # - A naive training of the paper's recipe ends in key collapse: KL$_Y$ = 0, and any memory will do. The total does not show it.
 # - Memory swap, prior keys and shuffled cues do.
 #
-# Next: **05 · Iterative inference**, what a memory that is read can do.
+# Next: **05 · Reading again and again**, what a memory that is read can do.
 #
 # ## Notation used
 #

@@ -130,8 +130,8 @@ print("and back:", [round(v, 4) for v in squash(key, "fixed", c.window).tolist()
 tour.record("round_trip_error", (squash(key, "fixed", c.window) - window).abs().max())
 
 # %% [markdown]
-# **Predict.** Draw keys from $p(Y)$. In key space they form a round cloud, densest in the middle. Where in the memory do
-# their windows lie: in the middle, evenly, or at the rim? And where do the 32 images of an episode lie?
+# > **Predict:** Draw keys from $p(Y)$. In key space they form a round cloud, densest in the middle. Where in the memory do
+# > their windows lie: in the middle, evenly, or at the rim? And where do the 32 images of an episode lie?
 
 # %%
 fig, axes = plots.panels(2, 3.6, 3.8)
@@ -189,8 +189,8 @@ checks.log_p_key(log_p_key)
 # %% [markdown]
 # ## 2 · One read, from end to end
 #
-# **Predict.** We read at the keys of one image. When a window then moves by a single memory pixel, which of the five
-# panels will change most, and will you see it in the digit? (Try it with the sliders below.)
+# > **Predict:** We read at the keys of one image. When a window then moves by a single memory pixel, which of the five
+# > panels will change most, and will you see it in the digit? (Try it with the sliders below.)
 
 # %%
 log_p = model.p_y(1, 1).log_prob(y[:, None])[:, 0]  # [T], nats
@@ -231,8 +231,8 @@ widgets.explore(model, memory, torch.zeros(c.reads, 3))  # starts in the middle 
 # it stays near 1, it is noise and the reader must have learned to ignore it. The KL of a diagonal Gaussian is a sum, so we
 # can read the price number by number.
 #
-# **Predict.** `squash="fixed"` never looks at the scale number. What will its posterior be like, and what does it cost? And how
-# are the twelve nats of KL$_Y$ shared by the others?
+# > **Predict:** `squash="fixed"` never looks at the scale number. What will its posterior be like, and what does it cost? And how
+# > are the twelve nats of KL$_Y$ shared by the others?
 
 # %%
 kl = 0.5 * (std**2 + y**2 - 1) - std.log()  # nats, KL[q || N(0, 1)] of every number: [T, K, 3]
@@ -268,7 +268,7 @@ tour.record("cells_apart", between.min() / pixel, "memory pixels")
 # (section 4.3), expects its keys to find different blocks. Can the second key be good for anything here? Let the two disagree:
 # key 1 from one image and key 2 from another, for all pairs, and ask which written image the result is closest to.
 #
-# **Predict.** Key 1 of a *two*, key 2 of a *one*: a two, a one, or something else? And the other way round?
+# > **Predict:** Key 1 of a *two*, key 2 of a *one*: a two, a one, or something else? And the other way round?
 
 # %%
 a, b = (~torch.eye(c.length, dtype=torch.bool)).nonzero().T  # all ordered pairs of different images
@@ -311,8 +311,8 @@ fig
 # Put the windows of both keys on a square grid of centres, which `key_at` turns into keys, and print the digit that is read at
 # each centre.
 #
-# **Predict.** 32 images were written. Will the map show 32 islands with nothing between them, or something everywhere? How wide
-# is an island?
+# > **Predict:** 32 images were written. Will the map show 32 islands with nothing between them, or something everywhere? How wide
+# > is an island?
 
 # %%
 reach = 0.98 * (1 - c.window)  # of the windows' centres
@@ -333,7 +333,9 @@ fig
 # nobody wrote. Even empty ground gives a figure: the prior network has an answer for any block. So a map is not a list of what was
 # written, and nothing in a picture alone says whether it was.
 #
-# Now one key at a time, while the other stays at our image's place. **Predict.** Islands again, or one image everywhere?
+# Now one key at a time, while the other stays at our image's place.
+#
+# > **Predict:** islands again, or one image everywhere?
 
 # %%
 keys = plane(y[image], 0, mesh(side, reach), "fixed", c.window)
@@ -349,8 +351,8 @@ fig
 # So the second key is an insurance: while one key is at home, the other may stray over ground that says nothing clear. Where it meets
 # another image's island exactly, it has an equal say. Section 6 measures it.
 #
-# **Predict.** The content memory computes keys from the image, its windows are twice as wide, and the two keys of an image point at different
-# places. What will its map look like, when one key moves?
+# > **Predict:** The content memory computes keys from the image, its windows are twice as wide, and the two keys of an image point at different
+# > places. What will its map look like, when one key moves?
 
 # %%
 content_memory, content_y, content_std = remember(content)
@@ -413,8 +415,8 @@ checks.walk(walk)
 # </details>
 
 # %% [markdown]
-# **Predict.** We walk in a straight line, in key space and with both keys, along the second row of cells. Will the first digit
-# turn into the last gradually? Will $\ln p(y)$ warn us where the walk leaves the images?
+# > **Predict:** We walk in a straight line, in key space and with both keys, along the second row of cells. Will the first digit
+# > turn into the last gradually? Will $\ln p(y)$ warn us where the walk leaves the images?
 
 # %%
 start, end = cells, 2 * cells - 1  # the first and the last image of the second row of cells
@@ -475,7 +477,7 @@ widgets.walk(model, memory, y[start], y[end])
 # How wide is an island? We push the windows of every image off their place by a number of memory pixels, in eight directions, and ask
 # whether the picture is still nearer to its own image than to the 31 others.
 #
-# **Predict.** The window is eight memory pixels wide. At how many pixels is the image lost, when both keys are pushed? When only one is?
+# > **Predict:** The window is eight memory pixels wide. At how many pixels is the image lost, when both keys are pushed? When only one is?
 
 # %%
 def pushed(pixels, heads):
@@ -520,8 +522,8 @@ tour.record("own_at_4_pixels_one_key", one[4])
 # result is "likely in regions with high probability density". We read 0.1 as a standard deviation. The argument is about
 # $p(Y)$. Whether the *picture* stays is another question.
 #
-# **Predict.** Up to which noise does a key still fetch its own image? In which of our two memories is more of it allowed? (Section
-# 3 has the standard deviations of $q(Y|X)$; in the content memory they are larger.)
+# > **Predict:** Up to which noise does a key still fetch its own image? In which of our two memories is more of it allowed? (Section
+# > 3 has the standard deviations of $q(Y|X)$; in the content memory they are larger.)
 
 # %%
 spreads = [0.003, 0.01, 0.03, 0.1, 0.3, 1.0]
@@ -578,8 +580,8 @@ widgets.perturb(model, memory, y[image])
 #
 # Under `squash="fixed"` the scale number does nothing, and the cell makes sure of it.
 #
-# **Predict.** What would the *same memory* give if we read it with another squash: `in_frame`, where the window grows but stays inside,
-# and `tanh`, the closest to the paper's text? Does a window twice as wide show the same digit, half as large?
+# > **Predict:** What would the *same memory* give if we read it with another squash: `in_frame`, where the window grows but stays inside,
+# > and `tanh`, the closest to the paper's text? Does a window twice as wide show the same digit, half as large?
 
 # %%
 scales = torch.linspace(-3, 3, 13)
