@@ -6,7 +6,7 @@ import textwrap
 from dataclasses import dataclass
 
 PASSED, FAILED, UNWRITTEN = "passed", "failed", "not written yet"
-WIDTH = 100  # characters of a printed line
+WIDTH = 80  # characters of a printed line
 
 
 @dataclass(frozen=True, repr=False)
