@@ -428,6 +428,8 @@ plots.pictures(walked[:200:5], 10, "Every fifth step of 200; the walk starts at 
 # %% [markdown]
 # *Picture:* forty digits in four rows, read along the line. Clear digits, each for a step or two, with worn or strange ones between
 # them.
+#
+# > **Predict:** now in numbers. Draw the distance to the first image along the walk, and the distance to the nearest image that was written.
 
 # %%
 ends = torch.stack([x[0, start], x[0, end]])
@@ -463,6 +465,8 @@ tour.record("largest_step_share", stride.max() / stride.sum())
 # decoder are continuous, but there are cliffs: where a window leaves its block, one step, less than a memory pixel long, can change
 # much of a digit's ink. Nor is there a blend of first and last: what lies between two images is decided by what else was written
 # there. And $\ln p(y)$ gives no warning: it is a smooth parabola along any line, on an island or off. The same walk under your hand:
+#
+# > **Predict:** at which places of the slider will the digit hold still?
 
 # %%
 widgets.walk(model, memory, y[start], y[end])
@@ -552,11 +556,13 @@ fig
 # *Picture:* six rows of twelve digits. In the upper rows, with little noise, all twelve are the image itself; from the row of the paper's
 # 0.1 on some are deformed; in the last rows they are as various as draws from the prior.
 #
-# The paper's 0.1 moves a window in the middle by almost three memory pixels: that is the rim, a little more than the standard
+# The paper's 0.1 moves a window in the middle by almost three memory pixels: that is the rim, half as much again as the standard
 # deviation of our $q(Y|X)$, and there the islands lose more than a third of their images. The content memory, whose keys are known less sharply,
 # bears more. That is the scale to think in: not the width of $p(Y)$, but the width of
 # $q(Y|X)$, for a model is trained to be read from anywhere within it. The paper's argument needs this second half: high density
 # under $p(Y)$ says that the prior looks there, and $q(Y|X)$ says how far the *picture* reaches.
+#
+# > **Predict:** with a slider for the noise: at which power of ten does the first of sixteen draws show another digit?
 
 # %%
 widgets.shake(model, memory, y[image])
@@ -567,6 +573,8 @@ widgets.shake(model, memory, y[image])
 #
 # And one draw at a time, with everything that lies between key and picture. Around 0 a standard deviation of 1 draws keys from
 # $p(Y)$; around the image's keys it is the noise of section 4.1.1. Watch $\ln p(y)$: it says nothing about the picture.
+#
+# > **Predict:** of ten draws from $p(Y)$, how many show a digit of the episode?
 
 # %%
 widgets.perturb(model, memory, y[image])
@@ -632,6 +640,8 @@ fig
 # A block wants to be read in the direction in which it was written, and without its neighbours. The network has seen one size only in training,
 # so what it says at the others is a guess from outside its experience: it shows what the number *does*, not what a model trained with
 # that squash would do with it.
+#
+# > **Predict:** one such read with everything around it: windows three times as wide. What will the bars of the prior look like, and the digit?
 
 # %%
 wide = key_at(torch.cat([torch.full((c.reads, 1), 3 * c.window), 0.6 * model.window(y[image])[:, 1:]], -1), "in_frame")
