@@ -468,7 +468,8 @@ tour.record("gradient_outside", outside.abs().max())
 # - **Piecewise linear.** Between kinks the read is a straight line in $x$, so its slope knows only the pixels on either
 #   side.
 # - **Local.** The gradient says which way the *nearest* pixels improve, the tooth under the window before the bowl. On steep
-#   sides the bowl wins; near the target and on the shoulders the teeth do: each time the sampling points pass from pixel centres to the places between them, the interpolation blurs a
+#   sides the bowl wins; near the target and on the shoulders the teeth do: each time the sampling points pass from pixel
+#   centres to the places between them, the interpolation blurs a
 #   little less or more, and the mismatch goes up and down with it.
 # - **Zero outside.** A window wholly outside reads zeros, and nothing it could do by a small step changes that. Such a
 #   key is not merely wrong, it is stuck.
@@ -518,7 +519,7 @@ def draw_field(ax, reach, noise, draws, title):
     side = torch.linspace(-reach, reach, field_side, dtype=torch.float64)
     cx, cy = torch.meshgrid(side, side, indexing="xy")
     loss, way = downhill(torch.stack([cx, cy], -1).view(-1, 2), noise, draws, kpp.seeded(seed, 4))
-    shade = ax.contourf(cx, cy, loss.view_as(cx), torch.linspace(0, 0.56, 21))
+    shade = ax.contourf(cx, cy, loss.view_as(cx), torch.linspace(0, 0.56, 21), extend="max")
     arrows = way / (way.norm(dim=1, keepdim=True) + 1e-3)  # directions; zero stays zero
     ax.quiver(cx, cy, *arrows.T, color="white", angles="xy", scale=22, width=0.004)
     ax.plot(0, 0, "*", color="crimson", markersize=14)
@@ -590,7 +591,7 @@ tour.record("arrive_from_1.5_with_noise", found[1.5, 0.06])
 
 # %% [markdown]
 # At one key many windows that start close by do not arrive: they come near, and stop on a tooth a few memory pixels short. A little
-# noise on the key averages the teeth away, and all of them arrive. From 0.8 none arrive at one key; with noise some do, and others are still
+# noise on the key averages the teeth away, and they arrive. From 0.8 none arrive at one key; with noise some do, and others are still
 # on their way when the steps end. From outside none do.
 #
 # (In the default model's memory, a grid of separate cells, the bowl is no wider than a cell. To see it, load `mnist-cpu`
@@ -670,8 +671,8 @@ fig
 # %% [markdown]
 # *Picture:* five maps over the memory, one per squash, brighter where random keys read more often, each relative to
 # its own average. Raw keys and tanh favour the centre a little; clip and in-frame favour it strongly and hardly reach
-# the corners; fixed is a little dimmer in the middle,
-# brighter along a square ring and brightest at its corners, and fades at the rim.
+# the corners; fixed is a little dimmer in the middle, brighter along a square ring and brightest at its corners,
+# and fades at the rim.
 #
 # > **Predict:** now the blocks themselves, for six random keys. By what will you know a squash that lets windows leave the
 # > memory?
@@ -689,8 +690,8 @@ fig
 
 # %% [markdown]
 # *Picture:* six blocks per squash, read from one memory with the same six random keys. Black is
-# outside the memory: much of what raw keys read, some of tanh, a line at an edge of clip at most. Clip, in-frame and fixed show memory; plain grey is its
-# value 0, where nothing was written.
+# outside the memory: much of what raw keys read, some of tanh, nothing of the other three with these keys. Plain grey is memory: the value 0, where nothing
+# was written.
 #
 # Unread memory has no gradient: section 3.4 says so itself ("non-read memory regions receive zero gradients"). A squash
 # therefore decides which memory can be learned at all.

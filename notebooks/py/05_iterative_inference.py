@@ -237,8 +237,8 @@ for kind, x in noisy.items():
 # The VAE was never shown noise. It mends a part of what speckle and Poisson noise did, hardly anything of salt & pepper, and adds errors with every further step.
 #
 # The content memory has a larger reading error, below that of the salt & pepper cues and *above* that of the other two: there, doing nothing is better. It loses over the
-# steps, and its control is closer: similar digits lie at similar places in every one of its memories (notebook 03, section 5), so a part of its clean-up is knowledge of
-# digits. (It was trained for less than half as long as the other two, and on noisy cues, which they never saw.)
+# steps, and its control is closer: an address computed from the picture alone is the same in every memory, and similar digits have similar ones (notebook 03, section 5), so a part of its clean-up is
+# knowledge of digits. (It was trained for less than half as long as the other two, and on noisy cues, which they never saw.)
 #
 # So it pays to ask when the noise is larger than the reading error. And at the other end, when does the look-up fail?
 #
@@ -459,8 +459,10 @@ for name, m, written in (("look-up", model, memory), ("content", content, conten
 
 # %%
 tour.record("change.key_std_0", change["look-up"][0], "%")
-tour.record("change.key_std_0.1", change["look-up"][2], "%")
-tour.record("change.key_std_0.1.then_one_step", change["look-up, then one step"][2], "%")
+for s, before, after in zip(scale[1:3], change["look-up"][1:3], change["look-up, then one step"][1:3], strict=True):
+    print(f"perturbed by {s}: changed by {before:.1f} % of full ink, after one more step {after:.1f} %")
+    tour.record(f"change.key_std_{s}", before, "%")
+    tour.record(f"change.key_std_{s}.then_one_step", after, "%")
 tour.record("change.random_keys", far, "%")
 tour.record("content.change.key_std_0.1", change["content"][2], "%")
 

@@ -130,7 +130,7 @@ print("and back:", [round(v, 4) for v in squash(key, "fixed", c.window).tolist()
 tour.record("round_trip_error", (squash(key, "fixed", c.window) - window).abs().max())
 
 # %% [markdown]
-# > **Predict:** Draw keys from $p(Y)$. In key space they form a round cloud, densest in the middle. Where in the memory do
+# > **Predict:** draw keys from $p(Y)$. In key space they form a round cloud, densest in the middle. Where in the memory do
 # > their windows lie: in the middle, evenly, or at the rim? And where do the 32 images of an episode lie?
 
 # %%
@@ -189,7 +189,7 @@ checks.log_p_key(log_p_key)
 # %% [markdown]
 # ## 2 · One read, from end to end
 #
-# > **Predict:** We read at the keys of one image. When a window then moves by a single memory pixel, which of the five
+# > **Predict:** we read at the keys of one image. When a window then moves by a single memory pixel, which of the five
 # > panels will change most, and will you see it in the digit? (Try it with the sliders below.)
 
 # %%
@@ -268,7 +268,7 @@ tour.record("cells_apart", between.min() / pixel, "memory pixels")
 # (section 4.3), expects its keys to find different blocks. Can the second key be good for anything here? Let the two disagree:
 # key 1 from one image and key 2 from another, for all pairs, and ask which written image the result is closest to.
 #
-# > **Predict:** Key 1 of a *two*, key 2 of a *one*: a two, a one, or something else? And the other way round?
+# > **Predict:** key 1 of a *two*, key 2 of a *one*: a two, a one, or something else? And the other way round?
 
 # %%
 a, b = (~torch.eye(c.length, dtype=torch.bool)).nonzero().T  # all ordered pairs of different images
@@ -351,7 +351,7 @@ fig
 # So the second key is an insurance: while one key is at home, the other may stray over ground that says nothing clear. Where it meets
 # another image's island exactly, it has an equal say. Section 6 measures it.
 #
-# > **Predict:** The content memory computes keys from the image, its windows are twice as wide, and the two keys of an image point at different
+# > **Predict:** the content memory computes keys from the image, its windows are twice as wide, and the two keys of an image point at different
 # > places. What will its map look like, when one key moves?
 
 # %%
@@ -415,7 +415,7 @@ checks.walk(walk)
 # </details>
 
 # %% [markdown]
-# > **Predict:** We walk in a straight line, in key space and with both keys, along the second row of cells. Will the first digit
+# > **Predict:** we walk in a straight line, in key space and with both keys, along the second row of cells. Will the first digit
 # > turn into the last gradually? Will $\ln p(y)$ warn us where the walk leaves the images?
 
 # %%
@@ -481,7 +481,7 @@ widgets.walk(model, memory, y[start], y[end])
 # How wide is an island? We push the windows of every image off their place by a number of memory pixels, in eight directions, and ask
 # whether the picture is still nearer to its own image than to the 31 others.
 #
-# > **Predict:** The window is eight memory pixels wide. At how many pixels is the image lost, when both keys are pushed? When only one is?
+# > **Predict:** the window is eight memory pixels wide. At how many pixels is the image lost, when both keys are pushed? When only one is?
 
 # %%
 def pushed(pixels, heads):
@@ -526,7 +526,7 @@ tour.record("own_at_4_pixels_one_key", one[4])
 # result is "likely in regions with high probability density". We read 0.1 as a standard deviation. The argument is about
 # $p(Y)$. Whether the *picture* stays is another question.
 #
-# > **Predict:** Up to which noise does a key still fetch its own image? In which of our two memories is more of it allowed? (Section
+# > **Predict:** up to which noise does a key still fetch its own image? In which of our two memories is more of it allowed? (Section
 # > 3 has the standard deviations of $q(Y|X)$; in the content memory they are larger.)
 
 # %%
