@@ -1,6 +1,6 @@
 import torch
 
-from kpp_lib import checks
+from kpp_lib.course import checks
 
 # %% [markdown]
 # **Exercise: damage a cue.** Turn over each bit of `x` with probability `share`, ink and blank alike. Draw with the

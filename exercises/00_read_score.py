@@ -1,6 +1,6 @@
 import math
 
-from kpp_lib import checks
+from kpp_lib.course import checks
 
 # %% [markdown]
 # **Exercise: read a score.** A colleague sends you a mean total, the mean total with another episode's memory, and

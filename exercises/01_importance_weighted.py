@@ -2,7 +2,7 @@ import math
 
 import torch
 
-from kpp_lib import checks
+from kpp_lib.course import checks
 
 # %% [markdown]
 # **Exercise: the importance-weighted bound.** From the logarithms of the weights, $S$ draws for each of $T$ images.

@@ -1,6 +1,6 @@
 import torch
 
-from kpp_lib import checks
+from kpp_lib.course import checks
 
 # %% [markdown]
 # **Exercise: the price in closed form.** Two of the three terms of equation 4 are KL divergences of Gaussians with

@@ -1,4 +1,4 @@
-from kpp_lib import checks
+from kpp_lib.course import checks
 
 # %% [markdown]
 # **Exercise: a perfect memory, and what it pays.** Let the memory be a table: slot $n$ holds one image, bit by bit.

@@ -1,4 +1,4 @@
-from kpp_lib import checks
+from kpp_lib.course import checks
 
 # %% [markdown]
 # **Exercise: equation 4 from draws.** Somebody has drawn $y\sim q(y\mid x)$ and $z\sim q(z\mid x)$, $S$ times for

@@ -1,7 +1,7 @@
 import torch
 import torch.nn.functional as F
 
-from kpp_lib import checks
+from kpp_lib.course import checks
 
 # %% [markdown]
 # **Exercise: the inverse.** Place one block at a window: for each pixel of the memory, find its place in the block,

@@ -1,6 +1,6 @@
 import torch
 
-from kpp_lib import checks
+from kpp_lib.course import checks
 
 # %% [markdown]
 # **Exercise: read a block.** Write equation 9 with sums and products alone: no `grid_sample`. Use

@@ -1,6 +1,6 @@
 import torch
 
-from kpp_lib import checks
+from kpp_lib.course import checks
 
 # %% [markdown]
 # **Exercise: where a block looks.** Write equation 8 as a function: from a window $(s, x, y)$ to the $g \times g$

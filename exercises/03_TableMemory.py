@@ -1,4 +1,4 @@
-from kpp_lib import checks
+from kpp_lib.course import checks
 
 # %% [markdown]
 # **Exercise: an associative memory in ten lines.** Write the search as a class of your own. `write` keeps pictures,

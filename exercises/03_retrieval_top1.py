@@ -1,6 +1,6 @@
 import torch
 
-from kpp_lib import checks
+from kpp_lib.course import checks
 
 # %% [markdown]
 # **Exercise: retrieval.** For each picture that was read from memory alone: is the nearest of the $T$ written images

@@ -1,4 +1,4 @@
-from kpp_lib import checks
+from kpp_lib.course import checks
 
 # %% [markdown]
 # **Exercise: the memory swap.** You get a function `total(x, memory)` that scores episodes with given memories, the

@@ -1,6 +1,6 @@
 from torch import nn
 
-from kpp_lib import checks
+from kpp_lib.course import checks
 
 # %% [markdown]
 # **Exercise: one step.** Write it as a function: one bound, one loss with the weights of the KLs, the gradient scaled

@@ -1,4 +1,4 @@
-from kpp_lib import checks
+from kpp_lib.course import checks
 
 # %% [markdown]
 # **Exercise: used, or ornament?** Write down your judgement before you see the numbers. `scores` has the means

@@ -1,4 +1,4 @@
-from kpp_lib import checks
+from kpp_lib.course import checks
 
 # %% [markdown]
 # **Exercise: the weight of a KL.** 0 at the first step, rising in a straight line over the share `warmup` of all

@@ -1,4 +1,4 @@
-from kpp_lib import checks
+from kpp_lib.course import checks
 
 # %% [markdown]
 # **Exercise: who cleans?** Four batches of pictures with values in [0, 1]: clean, noisy, read from their own memory,

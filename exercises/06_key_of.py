@@ -1,6 +1,6 @@
 import torch
 
-from kpp_lib import checks
+from kpp_lib.course import checks
 
 # %% [markdown]
 # **Exercise: from a window back to its key.** The squash `fixed` makes $(s,\ \tanh(y_2)(1-s),\ \tanh(y_3)(1-s))$ of a

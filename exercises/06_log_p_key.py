@@ -1,6 +1,6 @@
 import math
 
-from kpp_lib import checks
+from kpp_lib.course import checks
 
 # %% [markdown]
 # **Exercise: where the prior looks.** Write $\ln p(y)$ of the $K$ keys of an image together, $p(Y)=\mathcal N(0,I)$,

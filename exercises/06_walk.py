@@ -1,6 +1,6 @@
 import torch
 
-from kpp_lib import checks
+from kpp_lib.course import checks
 
 # %% [markdown]
 # **Exercise: a walk.** Give $n$ places on the straight line from the keys `start` to the keys `end`, both included,

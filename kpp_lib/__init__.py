@@ -8,13 +8,13 @@ print(model.bound(x))
 """
 
 from .bound import Bound, importance_bound
-from .checkpoint import CheckpointError, load_card, load_model, load_pretrained, pretrained_names, save_model
 from .config import Config
-from .data import DataError, Images, ImageSet, load_dataset
-from .episodes import Batch, Episodes, episode, seeded
-from .evaluate import evaluate
+from .data.episodes import Batch, Episodes, episode, seeded
+from .data.images import DataError, Images, ImageSet, load_dataset
+from .evaluation.evaluate import evaluate
 from .model import KanervaPlusPlus
-from .train import fit
+from .training.checkpoint import CheckpointError, load_card, load_model, load_pretrained, pretrained_names, save_model
+from .training.fit import fit
 
 __version__ = "0.1.0"
 __all__ = [

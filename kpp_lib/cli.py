@@ -9,15 +9,15 @@ import sys
 from dataclasses import fields
 from typing import Any
 
-from .checkpoint import CheckpointError, load_card, load_model, pretrained_names
 from .config import PRESETS, RECIPES, Config
-from .data import DATASETS, DataError, load_dataset
-from .diagnostics import SCORES
-from .evaluate import evaluate
-from .provenance import commit, data_card
-from .report import load_report, markdown, text
-from .studies import STUDIES
-from .train import fit
+from .data.images import DATASETS, DataError, load_dataset
+from .evaluation.diagnostics import SCORES
+from .evaluation.evaluate import evaluate
+from .evaluation.report import load_report, markdown, text
+from .evaluation.studies import STUDIES
+from .training.checkpoint import CheckpointError, load_card, load_model, pretrained_names
+from .training.fit import fit
+from .training.provenance import commit, data_card
 
 BINARIZE = ("fixed", "dynamic", "threshold")
 DATA_HELP = (

@@ -18,7 +18,7 @@ from kpp_lib.bound import (
     soft_clamp,
     standard_normal,
 )
-from kpp_lib.episodes import seeded
+from kpp_lib.data.episodes import seeded
 from kpp_lib.likelihood import bernoulli, check_binary
 
 

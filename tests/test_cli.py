@@ -9,7 +9,7 @@ import pytest
 from tiny_model import bar_set
 
 from kpp_lib import cli
-from kpp_lib.diagnostics import SCORES
+from kpp_lib.evaluation.diagnostics import SCORES
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import torch
 from torchvision.models import resnet18
 
 from kpp_lib import Config
+from kpp_lib.data.episodes import seeded
 from kpp_lib.encoder import Encoder, TemporalShift, last_side, temporal_shift
-from kpp_lib.episodes import seeded
 
 
 def test_shift_moves_an_eighth_each_way():

@@ -5,7 +5,7 @@ import torch
 from timm.layers import EvoNorm2dS0
 from torch import nn
 
-from kpp_lib.episodes import seeded
+from kpp_lib.data.episodes import seeded
 from kpp_lib.layers import EvoNormS0, UpStack, dense, up_sides
 
 

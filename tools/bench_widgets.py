@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 import kpp_lib as kpp
-from kpp_lib import widgets
+from kpp_lib.course import widgets
 
 
 def course(seed: int = 0) -> Iterator[tuple[str, Any]]:

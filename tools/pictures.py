@@ -11,8 +11,8 @@ import torch
 from matplotlib.figure import Figure
 
 import kpp_lib as kpp
-from kpp_lib import plots
-from kpp_lib.noise import add_noise
+from kpp_lib.course import plots
+from kpp_lib.data.noise import add_noise
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "docs" / "pictures"

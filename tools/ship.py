@@ -14,7 +14,7 @@ import shlex
 from pathlib import Path
 
 from kpp_lib import Config
-from kpp_lib.checkpoint import CARD, PRETRAINED, load_card, load_model, save_model
+from kpp_lib.training.checkpoint import CARD, PRETRAINED, load_card, load_model, save_model
 
 NOT_FOR = (
     "Anything but learning and research about memory models: it has seen small binary pictures of one kind only. Its "

@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 import site_pages
 
-from kpp_lib.alt_text import alt_text, has_picture
+from kpp_lib.course.alt_text import alt_text, has_picture
 
 SETUP = 'find_spec("kpp_lib")'  # the cell that is only for Colab is folded
 EXPLORER_AFTER = "widgets.explore("  # the first such cell of notebook 06 gets the one that needs no kernel

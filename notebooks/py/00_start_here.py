@@ -44,7 +44,8 @@ import matplotlib.pyplot as plt
 import torch
 
 import kpp_lib as kpp
-from kpp_lib import checks, diagram, plots, tour
+from kpp_lib import tour
+from kpp_lib.course import checks, diagram, plots
 
 # %% tags=["parameters"]
 weights = "mnist-cpu"  # the shipped model
@@ -105,7 +106,7 @@ fig
 #
 # | paper | code | shape | where |
 # |---|---|---|---|
-# | $X$, $x_t$ | `x` | [B, T, C, H, W] | `episodes.py` |
+# | $X$, $x_t$ | `x` | [B, T, C, H, W] | `data/episodes.py` |
 # | $E = f_{enc}(X)$ | `e` | [B, T, F] | `model.py`, `encoder.py` |
 # | $M = f_{mem}(E)$ | `memory` | [B, 3, S, S] | `model.py`, `memory.py` |
 # | $y_{tk}$ | `y`, `keys` | [B, T, K, 3] | `model.py`, `keys.py` |

@@ -39,9 +39,10 @@ import matplotlib.pyplot as plt
 import torch
 from torch.distributions import Normal
 
-from kpp_lib import checks, tour
+from kpp_lib import tour
 from kpp_lib.bound import Bound, bound_terms, gaussian, importance_bound, log_weight, sample, standard_normal
-from kpp_lib.episodes import seeded
+from kpp_lib.course import checks
+from kpp_lib.data.episodes import seeded
 from kpp_lib.keys import squash
 from kpp_lib.likelihood import bernoulli
 from kpp_lib.memory import place_blocks, read_blocks

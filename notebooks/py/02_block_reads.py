@@ -50,7 +50,8 @@ import torch
 import torch.nn.functional as F
 
 import kpp_lib as kpp
-from kpp_lib import checks, plots, tour, widgets
+from kpp_lib import tour
+from kpp_lib.course import checks, plots, widgets
 from kpp_lib.keys import squash
 from kpp_lib.memory import place_blocks, read_blocks, window_grid
 

@@ -47,10 +47,11 @@ import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
 import kpp_lib as kpp
-from kpp_lib import checks, plots, tour, widgets
+from kpp_lib import tour
 from kpp_lib.bound import sample
-from kpp_lib.diagnostics import SCORES
+from kpp_lib.course import checks, plots, widgets
 from kpp_lib.encoder import Encoder, temporal_shift
+from kpp_lib.evaluation.diagnostics import SCORES
 from kpp_lib.memory import PooledWriter, place_blocks
 
 # %% tags=["parameters"]

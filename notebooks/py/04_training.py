@@ -49,10 +49,12 @@ import torch
 from torch import nn
 
 import kpp_lib as kpp
-from kpp_lib import checks, plots, tour, train
-from kpp_lib.noise import noisy_cue
-from kpp_lib.optim import LARS, kl_weight, lr_factor, make_optimizer, make_schedule, parameter_groups
-from kpp_lib.runlog import read_log
+from kpp_lib import tour
+from kpp_lib.course import checks, plots
+from kpp_lib.data.noise import noisy_cue
+from kpp_lib.training import fit as engine
+from kpp_lib.training.optim import LARS, kl_weight, lr_factor, make_optimizer, make_schedule, parameter_groups
+from kpp_lib.training.runlog import read_log
 
 # %% tags=["parameters"]
 seed = 0
@@ -122,7 +124,7 @@ checks.train_step(train_step)
 
 # %%
 config = configs["associative"]
-model = train.new_model(config)
+model = engine.new_model(config)
 optimizer = make_optimizer(model, config)
 batches = kpp.Episodes(data.train, length, episodes, seed)
 x = batches.batch(0).x  # [B, T, 1, 28, 28]
@@ -139,7 +141,7 @@ print(f"gradient norm {norm:.1f}, scaled down to {config.clip_norm:.0f} if above
 # gradients, backward, clip, step: that is all. `kpp.fit` is the same lines, with a log, a checkpoint, and a check that the loss is finite. Read it:
 
 # %%
-print(inspect.getsource(train.fit).split('"""')[2].strip("\n"))
+print(inspect.getsource(engine.fit).split('"""')[2].strip("\n"))
 
 # %% [markdown]
 # Is that really all? Three steps by hand, with the schedules of section 2, against three steps of `fit`. (`noisy_cue` damages what the posteriors see, for
@@ -147,7 +149,7 @@ print(inspect.getsource(train.fit).split('"""')[2].strip("\n"))
 
 # %%
 three = kpp.Config.preset("tiny", "associative", steps=3, seed=seed)
-by_hand = train.new_model(three)
+by_hand = engine.new_model(three)
 optimizer = make_optimizer(by_hand, three)
 schedule = make_schedule(optimizer, three)
 small_batches = kpp.Episodes(data.train, three.length, three.episodes, three.seed)
@@ -246,7 +248,7 @@ plt.show()
 def lars_move(make, trust, steps=3):
     """Mean of |change| / |w| over the decayed tensors after a few steps of LARS around an optimiser, in %."""
     c = kpp.Config.preset("tiny", "paper", seed=seed)
-    m = train.new_model(c)
+    m = engine.new_model(c)
     groups = parameter_groups(m, c.weight_decay)
     start = [p.detach().clone() for p in groups[0]["params"]]
     optimizer = LARS(make(groups), trust)
@@ -440,7 +442,7 @@ plt.show()
 tiny = kpp.Config.preset("tiny", "associative", steps=10, seed=seed)
 
 
-def broken_off(bound, step, check=train._check_finite):
+def broken_off(bound, step, check=engine._check_finite):
     if step == 7:
         raise KeyboardInterrupt
     check(bound, step)
@@ -449,7 +451,7 @@ def broken_off(bound, step, check=train._check_finite):
 # %%
 whole = kpp.fit(tiny, data, Path(out) / "whole", quiet=True, eval_every=5)
 try:
-    with mock.patch.object(train, "_check_finite", broken_off):  # as if somebody pressed stop
+    with mock.patch.object(engine, "_check_finite", broken_off):  # as if somebody pressed stop
         kpp.fit(tiny, data, Path(out) / "parts", quiet=True, eval_every=5)
 except KeyboardInterrupt:
     print("stopped in step 7; on disk: step", kpp.load_card(Path(out) / "parts" / "last")["step"], "of", tiny.steps)

@@ -42,8 +42,9 @@ import matplotlib.pyplot as plt
 import torch
 
 import kpp_lib as kpp
-from kpp_lib import checks, plots, tour, widgets
-from kpp_lib.noise import add_noise
+from kpp_lib import tour
+from kpp_lib.course import checks, plots, widgets
+from kpp_lib.data.noise import add_noise
 
 # %% tags=["parameters"]
 seed = 0

@@ -47,9 +47,10 @@ import matplotlib.pyplot as plt
 import torch
 
 import kpp_lib as kpp
-from kpp_lib import checks, plots, tour, widgets
+from kpp_lib import tour
+from kpp_lib.course import checks, plots, widgets
+from kpp_lib.course.keyspace import key_at, look, mesh, pictures, plane
 from kpp_lib.keys import squash
-from kpp_lib.keyspace import key_at, look, mesh, pictures, plane
 
 # %% tags=["parameters"]
 seed = 0

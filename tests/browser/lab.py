@@ -104,7 +104,7 @@ class Notebook:
         return [f"{o['ename']}: {o['evalue']}" for o in self.outputs() if o["output_type"] == "error"] + self.errors
 
     def boxes(self):
-        """The widgets of `kpp_lib.widgets.live` on the page, top to bottom."""
+        """The widgets of `kpp_lib.course.widgets.live` on the page, top to bottom."""
         expected = sum(VIEW in o.get("data", {}) for o in self.outputs())
         boxes = self.page.locator(".jp-OutputArea-output .widget-vbox:has(img.widget-image)")
         self.page.wait_for_function(

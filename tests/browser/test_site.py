@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 import kpp_lib as kpp
-from kpp_lib.keyspace import look
+from kpp_lib.course.keyspace import look
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = {"laptop": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 800}}

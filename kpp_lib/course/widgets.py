@@ -1,0 +1,253 @@
+"""Sliders over pure functions: `live` redraws a Figure when a slider moves; the rest are one call of it each.
+
+Only widgets of ipywidgets itself, so Colab, Binder and JupyterLab all show them; ipywidgets is imported where it is
+used. A move sends one PNG to an Image widget. Moves that come while a picture is being drawn are merged: the newest
+values win, and nothing queues up. Where no widget can be shown (GitHub, a printed page) the output carries the first
+picture instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import html
+import io
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ..data.episodes import seeded
+from ..data.noise import KINDS, add_noise
+from ..memory import read_blocks, window_grid
+from ..model import KanervaPlusPlus, Posterior
+from . import boards, plots
+from .keyspace import look, pictures, read_and_way
+
+PAUSE = 0.02  # seconds in which further moves of a slider join the picture that is about to be drawn
+DPI = 80
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on one thread: one read is too small to share, and threads waiting for a busy core triple its time."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def png(fig: Figure, dpi: int = DPI) -> bytes:
+    """The Figure as PNG. Fast rather than small: the bytes travel once, from the kernel to the page."""
+    buffer = io.BytesIO()
+    fig.savefig(buffer, format="png", dpi=dpi, pil_kwargs={"compress_level": 1})
+    return buffer.getvalue()
+
+
+def live(draw: Callable[..., Figure], /, **controls: tuple[float, float, float] | dict[str, Any]) -> Any:
+    """A box of sliders over `draw(**values) -> Figure`, one per keyword.
+
+    A control is (low, high, start), a slider, or a dict {label: value}, a menu that starts at its first entry. The box
+    has `picture` (an Image widget), `controls` by name, `error` (an HTML line, empty when all is well) and `draws`, the
+    number of pictures drawn. An error in `draw` shows in that line and is raised. Raises ValueError for a control of
+    another form.
+    """
+    return _live_class()(draw, {name: _control(name, spec) for name, spec in controls.items()})
+
+
+def _control(name: str, spec: Any) -> Any:
+    import ipywidgets
+
+    style = {"description": name, "style": {"description_width": "5em"}}
+    if isinstance(spec, dict) and spec:
+        return ipywidgets.Dropdown(options=spec, **style)
+    if not isinstance(spec, tuple) or len(spec) != 3 or not spec[0] <= spec[2] <= spec[1] or spec[0] == spec[1]:
+        raise ValueError(
+            f"{name}: got {spec!r}, expected (low, high, start) with low <= start <= high, or a dict of choices"
+        )
+    low, high, start = spec
+    if all(isinstance(v, int) for v in spec):
+        return ipywidgets.IntSlider(value=start, min=low, max=high, **style)
+    return ipywidgets.FloatSlider(
+        value=start, min=low, max=high, step=(high - low) / 200, readout_format=".2f", **style
+    )
+
+
+@cache
+def _live_class() -> type:
+    """The class of what `live` returns; made at first use, because its base needs ipywidgets."""
+    import ipywidgets
+
+    class Live(ipywidgets.VBox):
+        def __init__(self, draw: Callable[..., Figure], controls: dict[str, Any]) -> None:
+            self.draw, self.controls, self.draws, self.waiting = draw, controls, 0, False
+            self.picture, self.error = ipywidgets.Image(format="png"), ipywidgets.HTML()
+            super().__init__([*controls.values(), self.picture, self.error])
+            self._redraw()
+            for control in controls.values():
+                control.observe(self._moved, names="value")
+
+        def _moved(self, _change: Any) -> None:
+            if self.waiting:
+                return  # the picture that is due will take the newest values
+            try:
+                loop = asyncio.get_running_loop()
+            except RuntimeError:  # a plain script has no loop to come back on
+                self._redraw()
+                return
+            self.waiting = True
+            loop.call_later(PAUSE, self._redraw)
+
+        def _redraw(self) -> None:
+            self.waiting = False
+            try:
+                with one_thread():
+                    figure = self.draw(**{name: control.value for name, control in self.controls.items()})
+                    self.picture.value = png(figure)
+                self.error.value = ""
+            except Exception as error:  # on a timer nobody would see it
+                self.error.value = f"<b>{type(error).__name__}</b>: {html.escape(str(error))}"
+                raise
+            self.draws += 1
+
+        def _repr_mimebundle_(self, **options: Any) -> Any:
+            bundle = super()._repr_mimebundle_(**options)
+            fallback = {
+                "image/png": base64.b64encode(self.picture.value).decode(),
+                "text/plain": f"sliders: {', '.join(self.controls)}",
+            }
+            return bundle if bundle is None else {**bundle, **fallback}
+
+    return Live
+
+
+# --- the widgets of the course ----------------------------------------------------------------------------------
+
+
+def view(model: KanervaPlusPlus, memory: Tensor, y: Tensor, kind: str | None = None) -> Figure:
+    """`boards.key_view` of the memory [1, 3, S, S] at keys y [K, 3]; `kind` is another squash than the model's own."""
+    v = look(model, memory, y, kind)
+    half = ", ".join(f"{s:.2f}" for s, _, _ in v.window.tolist())
+    title = f"half-widths s: {half}    ln p(y) = {v.log_p:.2f} nats"
+    return boards.key_view(memory[0], v.window, v.blocks, v.mean, v.std, v.picture, title)
+
+
+def explore(model: KanervaPlusPlus, memory: Tensor, y: Tensor, head: int = 0, kind: str | None = None) -> Any:
+    """Sliders for scale, x and y of one key, before the squash; the other keys stay as they are in y [K, 3].
+
+    `head` (from 0) is the one that the sliders start at; a menu chooses another.
+    """
+
+    def figure(key: int, **place: float) -> Figure:  # the slider is called y, as are the keys
+        moved = y.clone()
+        moved[key] = torch.tensor([place["scale"], place["x"], place["y"]])
+        return view(model, memory, moved, kind)
+
+    heads = sorted(range(len(y)), key=lambda i: i != head)  # the chosen one first
+    reach = max(3.0, math.ceil(float(y.abs().max())))
+    sliders = {name: (-reach, reach, float(v)) for name, v in zip(("scale", "x", "y"), y[head], strict=True)}
+    return live(figure, key={f"key {i + 1} of {len(y)}": i for i in heads}, **sliders)
+
+
+def perturb(model: KanervaPlusPlus, memory: Tensor, y: Tensor, draws: int = 40) -> Any:
+    """Keys around 0, where a `std` of 1 draws them from p(Y), or around y [K, 3]: sliders for the draw and for std."""
+    noise = torch.randn(draws, *y.shape, generator=seeded(1))
+
+    def figure(around: bool, draw: int, std: float) -> Figure:
+        return view(model, memory, around * y + std * noise[draw - 1])
+
+    return live(figure, around={"0, as p(Y)": False, "the keys given": True}, draw=(1, draws, 1), std=(0.0, 2.0, 1.0))
+
+
+def walk(model: KanervaPlusPlus, memory: Tensor, start: Tensor, end: Tensor) -> Any:
+    """A slider from the keys `start` [K, 3] (0) to `end` (1), along the straight line between them in key space."""
+    return live(lambda place: view(model, memory, torch.lerp(start, end, place)), place=(0.0, 1.0, 0.5))
+
+
+def shake(model: KanervaPlusPlus, memory: Tensor, y: Tensor, n: int = 16, seed: int = 0) -> Any:
+    """A slider for the spread of noise on the keys y [K, 3]: n pictures (section 4.1.1), the same draws throughout."""
+    noise = torch.randn(n, *y.shape, generator=seeded(seed))
+
+    def figure(log10_std: float) -> Figure:
+        std = 10**log10_std
+        return plots.pictures(pictures(model, memory, y + std * noise), 8, f"keys + N(0, {std:.3f}\N{SUPERSCRIPT TWO})")
+
+    return live(figure, log10_std=(-3.0, 0.5, -1.0))
+
+
+def read(memory: Tensor, window: Tensor, size: int) -> Any:
+    """Sliders for s, x and y of a window over `memory` [1, C, S, S]; the target is the block [C, size, size] that is
+    read at `window` [3], where the gradient of the mismatch is 0. Equations 8 and 9.
+    """
+    target = read_blocks(memory, window.view(1, 1, 1, 3), size)[0, 0, 0]
+
+    def figure(**at: float) -> Figure:
+        here = torch.tensor([at["s"], at["x"], at["y"]])
+        block, mismatch, way = read_and_way(memory, here, target)
+        points = window_grid(here[None], size)[0]  # [g, g, 2]
+        title = f"mismatch {mismatch:.4f}    -gradient (s, x, y): " + ", ".join(f"{v:+.3f}" for v in way.tolist())
+        return boards.read_view(memory[0], here, points, block, target, way, title)
+
+    s, x, y = window.tolist()
+    return live(figure, s=(0.05, 1.0, s), x=(-1.3, 1.3, min(x + 0.2, 1.3)), y=(-1.3, 1.3, max(y - 0.1, -1.3)))
+
+
+def written(models: Mapping[str, KanervaPlusPlus], episodes: Tensor) -> Any:
+    """Menus and sliders over models, `episodes` [N, T, C, H, W] and the image: where each was written.
+
+    The third panel is how much M changes when that image's embedding alone is replaced, by that of the one after it.
+    """
+
+    @cache
+    @torch.no_grad()
+    def remembered(model: KanervaPlusPlus, which: int) -> tuple[Tensor, Posterior]:
+        x = episodes[which - 1 : which]
+        posterior = model.encode(x)
+        return model.write(x, posterior), posterior
+
+    @torch.no_grad()
+    def figure(model: KanervaPlusPlus, episode: int, image: int) -> Figure:
+        x, (memory, posterior) = episodes[episode - 1 : episode], remembered(model, episode)
+        e = posterior.e.clone()  # [1, T, F]
+        e[:, image] = posterior.e[:, (image + 1) % e.shape[1]]
+        other = posterior._replace(e=e, place=model.key_model(e).mean)
+        change = (model.write(x, other) - memory)[0].abs().mean(0)  # [S, S]
+        found = model.read_images(memory, posterior.place[:, image : image + 1], sampled=False)[0, 0]
+        windows = model.window(posterior.place)[0]
+        return boards.write_view(x[0, image], memory[0], windows, image, change, found)
+
+    return live(figure, model=dict(models), episode=(1, len(episodes), 1), image=(0, episodes.shape[1] - 1, 0))
+
+
+def clean_up(model: KanervaPlusPlus, grey: Tensor, memory: Tensor, steps: int = 10) -> Any:
+    """A menu for the kind of noise; sliders for its strength, the image, and the step of reading (eq. 7, means).
+
+    grey: [T, C, H, W] in [0, 1]; memory: [2, 3, S, S], the one that the clean bits of `grey` wrote and another one, as
+    the control. A picture that comes back as it was ends the iteration: every later step would give it again.
+    """
+    held = [model.slot_pictures(m[None]) if model.config.keys == "lookup" else None for m in memory]
+
+    @cache
+    def path(kind: str, strength: float, image: int, which: int) -> list[Tensor]:
+        return [add_noise(grey[image], kind, strength, seeded(image))]  # grows as steps are asked for
+
+    def after(step: int, *case: Any) -> Tensor:
+        seen, which = path(*case), case[-1]
+        while len(seen) <= step and not (len(seen) > 1 and torch.equal(seen[-1], seen[-2])):
+            seen.append(model.iterate(seen[-1][None, None], memory[[which]], steps=1, held=held[which])[1, 0, 0])
+        return seen[min(step, len(seen) - 1)]
+
+    def figure(noise: str, strength: float, image: int, step: int) -> Figure:
+        own, other = (after(step, noise, strength, image, which) for which in (0, 1))
+        named = {"noisy cue": path(noise, strength, image, 0)[0], f"step {step}": own, "in another memory": other}
+        return boards.clean_view((grey[image] > 0.5).float(), named, f"{noise}, strength {strength:.2f}")
+
+    kinds = {kind: kind for kind in KINDS}
+    return live(figure, noise=kinds, strength=(0.0, 1.0, 0.3), image=(0, len(grey) - 1, 0), step=(0, steps, 1))

@@ -1,0 +1,93 @@
+"""Episodes: shuffled, seeded batches [B, T, C, H, W] of a split; a batch depends on its number and the seed alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .images import Images
+
+
+class Batch(NamedTuple):
+    """Episodes of images, and which of them count."""
+
+    x: Tensor  # [B, T, C, H, W], float32 in [0, 1]
+    scored: Tensor  # [B, T], bool; False for the fillers of the last episodes, which are written but not scored
+    index: Tensor  # [B, T], int64: rows of the split
+
+
+def seeded(*numbers: int) -> torch.Generator:
+    """A CPU generator for these numbers, e.g. (seed, step): equal numbers give equal draws, on any machine."""
+    seed = 0
+    for n in numbers:
+        seed = (seed * 1_000_003 + n + 1) % (2**63 - 1)
+    return torch.Generator().manual_seed(seed)
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """A split cut into episodes of `length` images, `episodes` at a time, shuffled anew each epoch.
+
+    Training (`batch`) drops the images that do not fill a batch; they differ from epoch to epoch. Scoring (`cover`)
+    gives every image exactly once and fills the last batch up with images of the same split, marked in `scored`.
+    Raises ValueError for a length or batch that the split cannot fill.
+    """
+
+    images: Images
+    length: int = 32  # T
+    episodes: int = 4  # B
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.images, Images):
+            raise ValueError(
+                f"images: got {type(self.images).__name__}, expected one split of a data set, such as data.train"
+            )
+        for name in ("length", "episodes"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name}: got {value!r}, expected a whole number of at least 1")
+        if self.length > len(self.images):
+            raise ValueError(
+                f"length: got T = {self.length} for a split of {len(self.images)} images, expected at most that"
+            )
+
+    def __len__(self) -> int:
+        """Full batches in an epoch."""
+        return len(self.images) // (self.length * self.episodes)
+
+    def batch(self, step: int) -> Batch:
+        """Training batch number `step`, counted through all epochs."""
+        if len(self) == 0:
+            raise ValueError(
+                f"episodes: got {self.episodes} of {self.length} images for a split of {len(self.images)}, "
+                "expected a batch that fits into the split"
+            )
+        epoch, place = divmod(step, len(self))
+        size = self.length * self.episodes
+        order = torch.randperm(len(self.images), generator=seeded(self.seed, epoch))
+        return self._cut(order[place * size : (place + 1) * size], size, seeded(self.seed, epoch, place))
+
+    def cover(self, order: int = 0) -> Iterator[Batch]:
+        """Every image of the split exactly once, in shuffled order number `order`."""
+        generator = seeded(self.seed, order, 7)
+        index = torch.randperm(len(self.images), generator=generator)
+        fill = -len(index) % self.length  # fillers: the last episode only
+        filled = torch.cat([index, index[:fill]])
+        size = self.length * self.episodes
+        for start in range(0, len(filled), size):
+            yield self._cut(filled[start : start + size], len(index) - start, generator)
+
+    def _cut(self, index: Tensor, scored: int, generator: torch.Generator) -> Batch:
+        x = self.images.draw(index, generator)  # [B*T, C, H, W]
+        counts = torch.arange(len(index)) < scored
+        return Batch(x.unflatten(0, (-1, self.length)), counts.view(-1, self.length), index.view(-1, self.length))
+
+
+def episode(images: Images, length: int = 32, seed: int = 0) -> Tensor:
+    """One episode [1, T, C, H, W] of `images`, drawn with `seed`."""
+    return next(Episodes(images, length, episodes=1, seed=seed).cover()).x

@@ -1,0 +1,1 @@
+"""Evaluation: the test protocol, its diagnostics, studies of trained weights, and reports."""

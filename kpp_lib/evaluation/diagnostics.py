@@ -1,0 +1,190 @@
+"""Diagnostics: is the memory read, what for, and does a cue find its image? Functions of (model, x, generator).
+
+The bound alone cannot tell: a model that ignores its memory can have a good total and fine pictures. Scores are [B, T].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.distributions import Categorical, MixtureSameFamily, kl_divergence
+
+from ..baselines import VAE
+from ..bound import bound_terms, importance_bound, log_weight, sample
+from ..keys import SlotKeys
+from ..model import KanervaPlusPlus, Posterior
+
+Score = Callable[..., Tensor]  # of (model, x, generator)
+
+
+def memory_swap(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator) -> Tensor:
+    """Total with the memory of the next episode of the batch, nats. Equal to the total: the memory is not read."""
+    if x.shape[0] < 2:
+        raise ValueError(f"x: got {x.shape[0]} episode, expected at least 2 to swap memories between")
+    return model.bound(x, model.write(x).roll(-1, dims=0), generator).total
+
+
+def prior_keys(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator) -> Tensor:
+    """recon + KL_Z with keys y ~ p(Y) in place of q(Y|X), nats. Equal to the total less KL_Y: the keys say nothing."""
+    q = model.infer(x)
+    p_y = model.p_y(*x.shape[:2])
+    p_z = model.prior(model.write(x, q), sample(p_y, generator))
+    bound = bound_terms(x, model.decode(sample(q.q_z, generator)), q.q_z, p_z, p_y, p_y)
+    return bound.recon + bound.kl_z
+
+
+def even_places(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator) -> Tensor:
+    """Total with p(Y) an even mixture over the places of the memory in place of N(0, I), nats: an address costs at most
+    ln T. A bound of that other model (ours), of the same weights; for keys that come from a table only."""
+    q = model.infer(x)
+    y, z, places = sample(q.q_y, generator), sample(q.q_z, generator), model.key_model.slots()
+    p_y = MixtureSameFamily(Categorical(logits=torch.zeros(places.batch_shape).to(y)), places)
+    bound = bound_terms(x, model.decode(z), q.q_z, model.prior(model.write(x, q), y), q.q_y, q.q_y)
+    return bound.recon + bound.kl_z + q.q_y.log_prob(y) - p_y.log_prob(y)
+
+
+def mean_decoding(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator) -> Tensor:
+    """The three terms at the means of z and y, nats. NOT a bound: it takes no noise and pays for some (what the public
+    code of the paper's author computes in eval mode)."""
+    q = model.infer(x)
+    p_z = model.prior(model.write(x, q), q.q_y.mean)
+    return bound_terms(x, model.decode(q.q_z.mean), q.q_z, p_z, q.q_y, model.p_y(*x.shape[:2])).total
+
+
+def leave_one_out(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator, share: float = 0.25) -> Tensor:
+    """Total with the memory that the others of the episode write, re-encoded without the image, nats.
+
+    The posteriors are those of the whole episode; only the memory lacks the image. Close to the total: the memory holds
+    what images have in common, not this one. It takes a memory per image, so a random `share` of each episode is
+    scored, the rest NaN. Raises ValueError for episodes of one image.
+    """
+    b, t = x.shape[:2]
+    if t < 2:
+        raise ValueError(f"x: got episodes of {t} image, expected at least 2 to leave one out")
+    left = torch.randperm(t, generator=generator)[: max(1, round(share * t))].sort().values.to(x.device)  # [n]
+    others = torch.stack([torch.arange(t, device=x.device)[torch.arange(t, device=x.device) != i] for i in left])
+    memory = torch.cat([model.write(images[others]) for images in x])  # [B*n, C, S, S]
+    cues = _alone(x[:, left])
+    seen = model.encode(x).regroup(b * t, 1).rows(_flat(left, b, t))
+    total = model.terms(cues, model.find(cues, seen, memory), memory, generator).total.view(b, -1)
+    return torch.full((b, t), float("nan"), device=x.device).index_copy(1, left, total)
+
+
+def shuffled_cues(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator) -> Tensor:
+    """Total when the episode is shown in another order than it was written in, nats; scores stay with their images."""
+    order = _order(x, generator)
+    return model.bound(x[:, order], model.write(x), generator).total[:, order.argsort()]
+
+
+def single_cues(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator) -> Tensor:
+    """Total when each image is presented alone, to the memory of its episode, nats."""
+    memory = model.write(x)
+    return model.terms(x, _seen_alone(model, x, memory), memory, generator).total
+
+
+def importance(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator, samples: int = 50) -> Tensor:
+    """The importance-weighted bound with `samples` draws of (y, z), nats; tighter than the total."""
+    q = model.infer(x)
+    memory, p_y = model.write(x, q), model.p_y(*x.shape[:2])
+
+    def draw() -> Tensor:
+        y, z = sample(q.q_y, generator), sample(q.q_z, generator)
+        return log_weight(x, z, y, model.decode(z), q.q_z, model.prior(memory, y), q.q_y, p_y)
+
+    return importance_bound(torch.stack([draw() for _ in range(samples)]))
+
+
+def retrieval_top1(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator) -> Tensor:
+    """1 where the picture read from memory alone is closest to its own image among the T written, else 0.
+
+    z ~ p(z|M_hat, y). Distance: summed squared pixel differences.
+    """
+    return _retrieved(model.reconstruct(x, model.write(x), generator), x)
+
+
+def retrieval_shuffled(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator) -> Tensor:
+    """`retrieval_top1` with the cues in another order than written, so that a position gives nothing away."""
+    order = _order(x, generator)
+    return _retrieved(model.reconstruct(x[:, order], model.write(x), generator)[:, order.argsort()], x)
+
+
+def retrieval_single(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator) -> Tensor:
+    """`retrieval_top1` with each cue presented alone."""
+    memory = model.write(x)
+    y = sample(_seen_alone(model, x, memory).q_y, generator)
+    return _retrieved(model.read_images(memory, y, generator), x)
+
+
+def retrieval_noisy(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator, flips: float = 0.1) -> Tensor:
+    """`retrieval_shuffled` with a share `flips` of each cue's bits flipped."""
+    order = _order(x, generator)
+    flipped = (torch.rand(x.shape, generator=generator) < flips).to(x)
+    cues = (x - flipped).abs()[:, order]
+    return _retrieved(model.reconstruct(cues, model.write(x), generator)[:, order.argsort()], x)
+
+
+def _order(x: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randperm(x.shape[1], generator=generator).to(x.device)
+
+
+def _alone(x: Tensor) -> Tensor:
+    return x.flatten(0, 1)[:, None]  # [B*T, 1, C, H, W]
+
+
+def _seen_alone(model: KanervaPlusPlus, x: Tensor, memory: Tensor) -> Posterior:
+    """What is inferred from each image without its neighbours, [B, T]."""
+    return model.find(x, model.encode(_alone(x)).regroup(*x.shape[:2]), memory)
+
+
+def _flat(left: Tensor, b: int, t: int) -> Tensor:
+    """Rows of the images `left` of each of b episodes among all b*t."""
+    return (torch.arange(b, device=left.device)[:, None] * t + left).flatten()
+
+
+def _retrieved(pictures: Tensor, x: Tensor) -> Tensor:
+    nearest = torch.cdist(pictures.flatten(2), x.flatten(2)).argmin(dim=-1)  # [B, T]
+    return (nearest == torch.arange(x.shape[1], device=x.device)).float()
+
+
+def vae_mean_decoding(model: VAE, x: Tensor, generator: torch.Generator) -> Tensor:
+    """`mean_decoding` of a memory-free VAE."""
+    q_z = model.infer(x)
+    return -model.decoder(q_z.mean).log_prob(x) + kl_divergence(q_z, model.p_z(q_z.mean))
+
+
+def vae_importance(model: VAE, x: Tensor, generator: torch.Generator, samples: int = 50) -> Tensor:
+    """`importance` of a memory-free VAE: on -ln p(x)."""
+    q_z = model.infer(x)
+    p_z = model.p_z(q_z.mean)
+
+    def draw() -> Tensor:
+        z = sample(q_z, generator)
+        return model.decoder(z).log_prob(x) + p_z.log_prob(z) - q_z.log_prob(z)
+
+    return importance_bound(torch.stack([draw() for _ in range(samples)]))
+
+
+SCORES: dict[str, Score] = {
+    "memory_swap": memory_swap,
+    "prior_keys": prior_keys,
+    "mean_decoding": mean_decoding,
+    "shuffled_cues": shuffled_cues,
+    "single_cues": single_cues,
+    "iw": importance,
+    "retrieval_top1": retrieval_top1,
+    "leave_one_out": leave_one_out,
+    "retrieval_shuffled": retrieval_shuffled,
+    "retrieval_single": retrieval_single,
+    "retrieval_noisy": retrieval_noisy,
+    "even_places": even_places,
+}
+VAE_SCORES: dict[str, Score] = {"mean_decoding": vae_mean_decoding, "iw": vae_importance}
+
+
+def scores_of(model: KanervaPlusPlus | VAE) -> dict[str, Score]:
+    """The scores that make sense for a model: those of a memory need one, those of places a table of them."""
+    if isinstance(model, VAE):
+        return VAE_SCORES
+    return SCORES if isinstance(model.key_model, SlotKeys) else {k: v for k, v in SCORES.items() if k != "even_places"}

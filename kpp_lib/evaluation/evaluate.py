@@ -1,0 +1,154 @@
+"""evaluate: the protocol behind every number that we report.
+
+Latents are sampled, with the sigma that the KL is charged for; BatchNorm uses its running statistics; every image of
+the split is scored exactly once per order, in seeded shuffled episodes of T. Mean and standard deviation are over the
+orders.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from ..baselines import VAE
+from ..data.episodes import Batch, Episodes, seeded
+from ..data.images import Images, ImageSet
+from ..training.checkpoint import Model
+from ..training.provenance import commit, data_card, hardware
+from .diagnostics import SCORES, scores_of
+
+TERMS = ("total", "recon", "kl_z", "kl_y")
+PARTIAL = ("leave_one_out",)  # scores of some of the images
+NUMBERS = {name: i for i, name in enumerate(SCORES)}  # a score's noise does not depend on which others are asked for
+NOTES = {
+    "memory_gain": "total of the memory-free baseline of the same budget, minus total",
+    "leave_one_out": "memory written without the image; a quarter of the images in each order",
+    "total": "a bound on -ln p(x|M), M written from the same episode: at least ln T, no match for ln p(x)",
+    "memory_swap": "total with another episode's memory; the same as total where the memory is not read",
+    "prior_keys": "recon + KL_Z with y ~ p(Y)",
+    "mean_decoding": "not a bound",
+    "shuffled_cues": "shown in another order than written",
+    "single_cues": "each shown alone",
+    "iw": "50 importance samples",
+    "retrieval_top1": "read from memory alone: nearest to its own image",
+    "retrieval_shuffled": "cues shuffled",
+    "retrieval_single": "each cue alone",
+    "even_places": "total with p(Y) an even mixture over the places of the memory, not N(0, I)",
+    "retrieval_noisy": "cues shuffled, a tenth of their bits flipped",
+}
+VAE_NOTES = {"total": "a bound on -ln p(x): no memory has seen the image"}
+
+
+@torch.no_grad()
+def evaluate(
+    model: Model,
+    images: Images | ImageSet,
+    length: int | None = None,
+    orders: int = 5,
+    episodes: int = 8,
+    scores: tuple[str, ...] | None = None,
+    limit: int | None = None,
+    quiet: bool = True,
+    baseline: Model | None = None,
+) -> dict[str, Any]:
+    """Score `images` (a split, or an ImageSet: then its test split) and return a report that is JSON as it stands.
+
+    length: T, the model's own by default. scores: names from `diagnostics.SCORES`; by default all that fit the model,
+    which takes minutes for 10,000 images. limit: score a fixed random `limit` of the images only, and say so. baseline:
+    a memory-free model; its total minus ours is `memory_gain`. Report: `scores` = {name: {"mean", "std"}} in nats per
+    image (retrieval: a fraction), `T`, `orders`, `images`, and what was scored on what. Raises ValueError for an
+    unknown score, fewer than two episodes, or a baseline that has a memory.
+    """
+    split = images.test if isinstance(images, ImageSet) else images
+    scores = _check_scores(model, scores, baseline)
+    if not isinstance(orders, int) or orders < 1:
+        raise ValueError(f"orders: got {orders!r}, expected a whole number of at least 1")
+    length = model.config.length if length is None else length
+    available = len(split)
+    total = min(available, limit or available)
+    if total < 2 * length:
+        raise ValueError(f"length: got T = {length} for {total} images, expected at least two episodes' worth")
+    split = _part(split, total)
+    was_training, began, code = model.training, time.monotonic(), commit()
+    model.eval()
+    if baseline is not None:
+        baseline.eval()
+    rows = [_one_order(model, split, length, episodes, order, scores, quiet, baseline) for order in range(orders)]
+    model.train(was_training)
+    report = {name: _over_orders([row[name] for row in rows]) for name in rows[0]}
+    return {
+        "scores": report,
+        "T": length,
+        "orders": orders,
+        "images": total,
+        "of": available,
+        "recipe": model.config.recipe_name,
+        "preset": model.config.preset_name,
+        "data": data_card(images) if isinstance(images, ImageSet) else None,
+        "commit": code,
+        "hardware": hardware(next(model.parameters()).device),
+        "date": time.strftime("%Y-%m-%d"),
+        "seconds": round(time.monotonic() - began, 1),
+        "notes": {k: v for k, v in (NOTES | (VAE_NOTES if isinstance(model, VAE) else {})).items() if k in report},
+    }
+
+
+def _check_scores(model: Model, scores: tuple[str, ...] | None, baseline: Model | None) -> tuple[str, ...]:
+    known = scores_of(model)
+    scores = tuple(known) if scores is None else scores
+    unknown = sorted(set(scores) - set(known))
+    if unknown:
+        recipe = model.config.recipe_name
+        raise ValueError(f"scores: got {', '.join(unknown)} for recipe {recipe}, expected some of {', '.join(known)}")
+    if baseline is not None and baseline.config.write != "none":
+        raise ValueError(f"baseline: got a model with write={baseline.config.write!r}, expected one without a memory")
+    return scores
+
+
+def _over_orders(values: list[float]) -> dict[str, float | None]:
+    return {"mean": statistics.fmean(values), "std": statistics.stdev(values) if len(values) > 1 else None}
+
+
+def _part(split: Images, count: int) -> Images:
+    if count == len(split):
+        return split
+    # at random: the released test bits are sorted by class
+    return split.part(torch.randperm(len(split), generator=seeded(0))[:count])
+
+
+def _one_order(
+    model: Model,
+    split: Images,
+    length: int,
+    episodes: int,
+    order: int,
+    scores: tuple[str, ...],
+    quiet: bool,
+    baseline: Model | None,
+) -> dict[str, float]:
+    device, known, parts = next(model.parameters()).device, scores_of(model), []
+    batches = list(_whole_pairs(Episodes(split, length, episodes).cover(order)))
+    for i, batch in enumerate(tqdm(batches, desc=f"order {order}", disable=quiet, unit="batch")):
+        x, keep = batch.x.to(device), batch.scored.to(device)
+        bound = model.bound(x, generator=seeded(order, i))
+        values = {name: getattr(bound, name) for name in TERMS}
+        values |= {name: known[name](model, x, seeded(order, i, NUMBERS[name])) for name in scores}
+        if baseline is not None:
+            values["memory_gain"] = baseline.bound(x, generator=seeded(order, i)).total - bound.total
+        parts.append({name: v[keep].double().cpu() for name, v in values.items()})
+    values = {name: torch.cat([p[name] for p in parts]) for name in parts[0]}
+    # only there is a NaN an image that was not scored; anywhere else it has to show
+    return {name: float(v.nanmean() if name in PARTIAL else v.mean()) for name, v in values.items()}
+
+
+def _whole_pairs(batches) -> list[Batch]:
+    """Join a last batch of one episode to the one before: a memory can only be swapped between two."""
+    batches = list(batches)
+    if len(batches) > 1 and batches[-1].x.shape[0] == 1:
+        last: Batch = batches.pop()
+        batches[-1] = Batch(*(torch.cat([a, b]) for a, b in zip(batches[-1], last, strict=True)))
+    return batches

@@ -1,0 +1,110 @@
+"""Studies: one quantity varied, the weights fixed. How much a memory holds, how well it cleans, how far a key may move.
+
+Each returns rows that are JSON as they stand; `kpp study` prints them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..baselines import VAE
+from ..data.episodes import Episodes, seeded
+from ..data.images import Images
+from ..data.noise import add_noise
+from ..model import KanervaPlusPlus
+from .evaluate import evaluate
+
+LENGTHS = (1, 2, 4, 8, 16, 32, 64, 128)
+STRENGTHS = {  # in the units of kpp_lib.data.noise
+    "salt & pepper": (0.0, 0.1, 0.2, 0.4, 0.6, 0.8),
+    "speckle": (0.0, 0.3, 0.6, 1.2, 2.4),
+    "poisson": (0.0, 0.1, 0.3, 0.6, 1.2),
+}
+STDS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, None)  # of a key's perturbation; None: a fresh key y ~ p(Y)
+
+
+def capacity(
+    model: KanervaPlusPlus, images: Images, lengths: Sequence[int] = LENGTHS, limit: int = 1024
+) -> list[dict[str, Any]]:
+    """The same weights with memories written from T images, for each T: the terms of the bound (nats) and retrieval.
+
+    One order of `limit` images. Beyond the T of its training a model with slots shares them.
+    """
+    rows = []
+    for length in lengths:
+        report = evaluate(model, images, length, orders=1, scores=("retrieval_shuffled",), limit=limit)
+        rows.append({"T": length} | {name: score["mean"] for name, score in report["scores"].items()})
+    return rows
+
+
+@torch.no_grad()
+def clean_up(
+    model: KanervaPlusPlus,
+    images: Images,
+    baseline: VAE | None = None,
+    strengths: dict[str, Sequence[float]] | None = None,
+    steps: int = 10,
+    episodes: int = 8,
+) -> list[dict[str, Any]]:
+    """Bit error in % against the clean image, after each step of iterative reading (eq. 7), means fed back.
+
+    images: grey. Memories are written from the clean bits (grey > 0.5). Cues are shown in another order than
+    written. A row per kind, strength and reader: "its own memory", "another memory" (that of the next episode), "vae"
+    (`VAE.iterate`), each with `error` = [noisy cue, step 1, ...]; the first number is
+    what doing nothing leaves.
+    """
+    grey, rows = _episodes(images, model, episodes), []
+    for kind, levels in (strengths or STRENGTHS).items():
+        for strength in levels:
+            for reader, error in _cleaned(model, baseline, grey, kind, strength, steps).items():
+                rows.append({"kind": kind, "strength": strength, "reader": reader, "error": error.tolist()})
+    return rows
+
+
+def _cleaned(
+    model: KanervaPlusPlus, baseline: VAE | None, grey: Tensor, kind: str, strength: float, steps: int
+) -> dict[str, Tensor]:
+    """Bit error per step [steps + 1] of each reader, on episodes `grey` [B, T, C, H, W]."""
+    clean = (grey > 0.5).float()
+    order = torch.randperm(grey.shape[1], generator=seeded(1))
+    cue = add_noise(grey[:, order], kind, strength, seeded(2))
+    memory = model.write(clean)
+    read = {
+        "its own memory": model.iterate(cue, memory, steps),
+        "another memory": model.iterate(cue, memory.roll(-1, dims=0), steps),
+    }
+    if baseline is not None:
+        read["vae"] = baseline.iterate(cue, steps)
+    wrong = {name: ((p > 0.5).float() != clean[:, order]).float() for name, p in read.items()}
+    return {name: 100 * w.flatten(1).mean(1) for name, w in wrong.items()}
+
+
+@torch.no_grad()
+def perturbation(
+    model: KanervaPlusPlus, images: Images, stds: Sequence[float | None] = STDS, episodes: int = 8
+) -> list[dict[str, Any]]:
+    """How far a picture moves when its key does: mean absolute change in % of full ink, prior and keys at their means.
+
+    images: binary. A row per standard deviation of the perturbation (section 4.1.1); None stands for fresh random keys.
+    """
+    x = _episodes(images, model, episodes)
+    memory = model.write(x)
+    y = model.infer(x, memory).q_y.mean
+    home, noise = model.read_images(memory, y, sampled=False), torch.randn(y.shape, generator=seeded(3)).to(y)
+    moved = [model.read_images(memory, noise if std is None else y + std * noise, sampled=False) for std in stds]
+    return [{"std": s, "change": 100 * (m - home).abs().mean().item()} for s, m in zip(stds, moved, strict=True)]
+
+
+def _episodes(images: Images, model: KanervaPlusPlus, episodes: int) -> Tensor:
+    """The first `episodes` episodes of the model's length in a fixed order, [B, T, C, H, W]."""
+    if episodes < 2:
+        raise ValueError(f"episodes: got {episodes}, expected at least 2: a control reads another episode's memory")
+    batch = next(Episodes(images, model.config.length, episodes, seed=0).cover())
+    return batch.x.to(next(model.parameters()).device)
+
+
+STUDIES = {"capacity": capacity, "cleanup": clean_up, "perturbation": perturbation}

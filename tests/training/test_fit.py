@@ -1,0 +1,184 @@
+"""fit: it learns, resumes step for step, keeps what is on disk, and stops when the loss breaks."""
+
+import os
+import socket
+import subprocess
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_model import bar_set
+
+import kpp_lib as kpp
+from kpp_lib.training import fit as engine
+from kpp_lib.training.runlog import read_log
+
+
+def config(**overrides):
+    return kpp.Config.preset("tiny", "associative", **({"steps": 12, "episodes": 2} | overrides))
+
+
+def run(out, cfg=None, **options):
+    return kpp.fit(
+        cfg or config(), bar_set(), out, quiet=True, device="cpu", **({"log_every": 1, "eval_every": 4} | options)
+    )
+
+
+def stopping_at(stop, check):
+    """What stands in for `_check_finite` in a run that is interrupted at a step."""
+
+    def stand_in(bound, step):
+        if step == stop:
+            raise KeyboardInterrupt
+        check(bound, step)
+
+    return stand_in
+
+
+@pytest.mark.parametrize("recipe", ["paper", "associative", "slots"])
+def test_it_learns(tmp_path, recipe):
+    cfg = kpp.Config.preset("tiny", recipe, steps=60, lr=5e-3)
+    run(tmp_path, cfg, eval_every=60)
+    totals = [float(r["total"]) for r in read_log(tmp_path / "log.csv") if r["split"] == "train"]
+    assert totals[-1] < 0.6 * totals[0]
+
+
+def test_slots_and_looked_up_memories_are_the_same_after_training(tmp_path):
+    """Why mnist-cpu and mnist-slots-cpu come from one run: the recipes differ in reading only."""
+    models = [run(tmp_path / r, kpp.Config.preset("tiny", r, steps=12, episodes=2)) for r in ("associative", "slots")]
+    for a, b in zip(*(m.state_dict().values() for m in models), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_stopped_run_goes_on_as_if_never_stopped(tmp_path, monkeypatch):
+    whole = run(tmp_path / "whole")
+    check, seen = engine._check_finite, []
+    monkeypatch.setattr(engine, "_check_finite", stopping_at(9, check))
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "parts")
+    monkeypatch.setattr(engine, "_check_finite", lambda bound, step: (seen.append(step), check(bound, step)))
+    parts = run(tmp_path / "parts")
+    assert seen == [8, 9, 10, 11]  # from the checkpoint after step 8
+    for a, b in zip(whole.state_dict().values(), parts.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    rows = [
+        [{k: v for k, v in r.items() if k != "seconds"} for r in read_log(tmp_path / d / "log.csv")]
+        for d in ("whole", "parts")
+    ]
+    assert rows[0] == rows[1]
+
+
+def test_a_finished_run_is_only_loaded(tmp_path):
+    first = run(tmp_path)
+    log = (tmp_path / "log.csv").read_text()
+    again = run(tmp_path)
+    assert all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), again.state_dict().values(), strict=True))
+    assert (tmp_path / "log.csv").read_text() == log
+
+
+def test_lars_resumes_too(tmp_path):
+    cfg = config(optimizer="lars", steps=6)
+    run(tmp_path, cfg, eval_every=3)
+    assert run(tmp_path, cfg, eval_every=3).config.optimizer == "lars"
+
+
+def test_another_run_in_the_folder_is_never_overwritten(tmp_path):
+    run(tmp_path)
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    with pytest.raises(ValueError, match="holds a run with other lr"):
+        run(tmp_path, config(lr=0.5))
+    with pytest.raises(ValueError, match="expected an empty or new folder with resume=False"):
+        run(tmp_path, resume=False)
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
+@pytest.mark.parametrize("term", ["recon", "kl_z", "kl_y"])
+def test_a_broken_loss_stops_with_step_and_term(tmp_path, monkeypatch, term):
+    forward = kpp.KanervaPlusPlus.forward
+
+    def broken(model, x, generator=None, cue=None):
+        bound = forward(model, x, generator, cue)
+        broken.calls += 1
+        if broken.calls == 6:
+            object.__setattr__(bound, term, getattr(bound, term) * float("nan"))
+        return bound
+
+    broken.calls = 0
+    monkeypatch.setattr(kpp.KanervaPlusPlus, "forward", broken)
+    with pytest.raises(FloatingPointError, match=f"step 5: {term} is nan"):
+        run(tmp_path)
+    assert kpp.load_card(tmp_path / "last")["step"] == 4
+
+
+def test_best_is_chosen_on_validation_once_the_kl_weights_are_one(tmp_path):
+    run(tmp_path, config(steps=12, kl_y_warmup=0.6), eval_every=2)
+    rows = [r for r in read_log(tmp_path / "log.csv") if r["split"] == "valid"]
+    full = [r for r in rows if float(r["beta_y"]) == 1]
+    assert 0 < len(full) < len(rows)
+    best = min(full, key=lambda r: float(r["total"]))
+    card = kpp.load_card(tmp_path / "best")
+    assert card["step"] == int(best["step"]) and card["valid"]["total"] == pytest.approx(float(best["total"]), abs=1e-3)
+    assert card["data"]["digest"] == bar_set().digest
+
+
+def test_validation_leaves_the_model_training(tmp_path):
+    model = kpp.KanervaPlusPlus(config()).train()
+    statistics = model.encoder.net.bn1.running_mean.clone()
+    a, b = engine.validate(model, bar_set()), engine.validate(model, bar_set())
+    assert model.training and torch.equal(a.total, b.total)
+    assert torch.equal(model.encoder.net.bn1.running_mean, statistics)
+
+
+def test_torchrun_with_two_processes(tmp_path):
+    """Both processes hold the same weights at the end, and only one writes."""
+    script = f"""
+import os, sys, torch
+sys.path.insert(0, "tests")
+from test_train import config, run
+model = run({str(tmp_path / "ddp")!r}, config(steps=4))
+torch.save([p.double().sum() for p in model.parameters()], {str(tmp_path)!r} + "/rank" + os.environ["RANK"])
+"""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    env = os.environ | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    root = Path(__file__).resolve().parents[2]
+    ranks = [subprocess.Popen([sys.executable, "-c", script], env=env | {"RANK": str(r)}, cwd=root) for r in range(2)]
+    assert [p.wait(timeout=120) for p in ranks] == [0, 0]
+    sums = [torch.load(tmp_path / f"rank{r}") for r in range(2)]
+    assert sums[0] == sums[1]
+    rows = read_log(tmp_path / "ddp" / "log.csv")
+    assert [int(r["step"]) for r in rows if r["split"] == "train"] == [1, 2, 3, 4]
+
+
+def test_the_card_names_the_commit_that_the_process_began_with(tmp_path, monkeypatch):
+    """A long run outlives commits: what trains is the code that was there at its start."""
+    commits = iter(["began with", "moved on", "further on"])
+    monkeypatch.setattr(engine, "commit", lambda: next(commits))
+    run(tmp_path, eval_every=6)
+    assert {kpp.load_card(tmp_path / part)["commit"] for part in ("best", "last")} == {"began with"}
+
+
+def test_the_card_of_a_resumed_run_names_every_commit_that_trained_it(tmp_path, monkeypatch):
+    commits = iter(["first", "first", "second"])
+    monkeypatch.setattr(engine, "commit", lambda: next(commits))
+    check = engine._check_finite
+    for stop in (5, 9, None):
+        monkeypatch.setattr(engine, "_check_finite", stopping_at(stop, check))
+        with nullcontext() if stop is None else pytest.raises(KeyboardInterrupt):
+            run(tmp_path)
+    assert kpp.load_card(tmp_path / "last")["commit"] == "first, second"
+
+
+@pytest.mark.parametrize(
+    ("named", "cuda", "mps", "chosen"),
+    [(None, True, True, "cuda:0"), (None, False, True, "mps"), (None, False, False, "cpu"), ("cpu", True, True, "cpu")],
+)
+def test_the_best_device_unless_one_is_named(monkeypatch, named, cuda, mps, chosen):
+    monkeypatch.setenv("KPP_DEVICE", named) if named else monkeypatch.delenv("KPP_DEVICE", raising=False)
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert engine._best_device() == chosen
