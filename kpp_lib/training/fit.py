@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-import time
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.optim import Optimizer
 
 from ..bound import Bound
 from ..config import Config
@@ -21,8 +18,8 @@ from ..data.images import ImageSet
 from ..data.noise import noisy_cue
 from . import checkpoint as ckpt
 from .optim import kl_weight, make_optimizer, make_schedule
-from .provenance import commit, data_card, hardware
 from .runlog import RunLog
+from .state import Run
 
 
 def fit(
@@ -48,13 +45,14 @@ def fit(
     device = torch.device(device or _best_device())
     model = new_model(config).to(device)
     optimizer = make_optimizer(model, config)
-    state = _resume(out, model, optimizer, data, resume)
-    schedule = make_schedule(optimizer, config, state.step)
+    run = Run(out, config, model, optimizer, data, rank, world)
+    run.resume(resume)
+    schedule = make_schedule(optimizer, config, run.step)
     episodes = Episodes(data.train, config.length, config.episodes, config.seed)
     forward = DistributedDataParallel(model) if world > 1 else model
-    log, began = RunLog(out, rank, quiet, state.step), time.monotonic() - state.seconds
+    log = RunLog(out, rank, quiet, run.step)
 
-    for step in log.bar(state.step, config.steps):
+    for step in run.steps(log.bar(run.step, config.steps)):
         x = episodes.batch(step * world + rank).x.to(device)  # [B, T, C, H, W]
         generator = seeded(config.seed, step, rank)
         bound = forward(x, generator, noisy_cue(x, config.cue_noise, generator)).mean()
@@ -67,14 +65,12 @@ def fit(
         lr = schedule.get_last_lr()[0]
         schedule.step()
         done, last = step + 1, step + 1 == config.steps
-        state.step, state.seconds = done, time.monotonic() - began
         if done % log_every == 0 or last:
-            log.write(done, "train", bound, beta_y, lr, state.seconds)
+            log.write(done, "train", bound, beta_y, lr, run.seconds)
         if rank == 0 and (done % eval_every == 0 or last):
             valid = validate(model, data)
-            log.write(done, "valid", valid, beta_y, lr, state.seconds)
-            # a total counts as best only once both KLs are paid for in full
-            _save(out, model, optimizer, state, valid, data, world, final=last, full=beta_z == beta_y == 1)
+            log.write(done, "valid", valid, beta_y, lr, run.seconds)
+            run.validated(done, valid, full=beta_z == beta_y == 1)
     if world > 1:
         dist.barrier()
     return ckpt.load_model(out, device)
@@ -85,50 +81,6 @@ def new_model(config: Config) -> ckpt.Model:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         return ckpt.make_model(config)
-
-
-@dataclass
-class RunState:
-    """Where a run stands: steps done, seconds spent, best validation total so far (nats per image)."""
-
-    step: int = 0
-    seconds: float = 0.0
-    best: float = math.inf
-    code: str = field(default_factory=lambda: commit())  # that the process began with; the checkout may move on
-
-    def resumed(self, code: str) -> RunState:
-        """The same state with the commits that trained it so far, oldest first, the one at work last."""
-        before = [c for c in code.split(", ") if c != self.code]
-        return replace(self, code=", ".join([*before, self.code]))
-
-
-def _save(
-    out: Path,
-    model: ckpt.Model,
-    optimizer: Optimizer,
-    state: RunState,
-    valid: Bound,
-    data: ImageSet,
-    world: int,
-    final: bool,
-    full: bool,
-) -> None:
-    total = float(valid.total)
-    improved = full and total < state.best
-    if improved:
-        state.best = total
-    card = {
-        "step": state.step,
-        "seconds": round(state.seconds, 1),
-        "best": state.best if math.isfinite(state.best) else None,
-        "valid": {k: round(float(getattr(valid, k)), 3) for k in ("total", "recon", "kl_z", "kl_y")},
-        "data": data_card(data),
-        "hardware": hardware(next(model.parameters()).device, world),
-        "commit": state.code,
-    }
-    if improved or final and not math.isfinite(state.best):
-        ckpt.save_model(model, out / "best", card)
-    ckpt.save_model(model, out / "last", card, training=ckpt.pack_optimizer(optimizer.state_dict()))
 
 
 @torch.no_grad()
@@ -145,27 +97,6 @@ def validate(model: ckpt.Model, data: ImageSet, episodes: int = 32) -> Bound:
         terms.append(torch.stack([b.recon[keep], b.kl_z[keep], b.kl_y[keep]]))
     model.train()
     return Bound(*torch.cat(terms, dim=1).mean(dim=1).cpu())
-
-
-def _resume(out: Path, model: ckpt.Model, optimizer: Optimizer, data: ImageSet, resume: bool) -> RunState:
-    try:
-        folder = ckpt.find(out / "last")
-    except ckpt.CheckpointError:
-        return RunState()
-    if not resume:
-        raise ValueError(f"out: {out} holds a training run, expected an empty or new folder with resume=False")
-    card = ckpt.load_card(folder)
-    changed = [k for k, v in model.config.to_dict().items() if card["config"].get(k) != v]
-    if changed or card["data"]["digest"] != data.digest:
-        raise ValueError(
-            f"out: {out} holds a run with other {', '.join(changed) or 'data'}; expected the same config and data to "
-            "resume it, or another folder"
-        )
-    model.load_state_dict(ckpt.read_tensors(folder / ckpt.WEIGHTS))
-    packed = ckpt.read_tensors(folder / ckpt.TRAINING)
-    optimizer.load_state_dict(ckpt.unpack_optimizer(packed, optimizer.state_dict()))
-    state = RunState(card["step"], card["seconds"], math.inf if card["best"] is None else card["best"])
-    return state.resumed(card["commit"])
 
 
 def _check_finite(bound: Bound, step: int) -> None:

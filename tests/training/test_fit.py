@@ -13,6 +13,7 @@ from tiny_model import bar_set
 
 import kpp_lib as kpp
 from kpp_lib.training import fit as engine
+from kpp_lib.training import state
 from kpp_lib.training.runlog import read_log
 
 
@@ -156,14 +157,14 @@ torch.save([p.double().sum() for p in model.parameters()], {str(tmp_path)!r} + "
 def test_the_card_names_the_commit_that_the_process_began_with(tmp_path, monkeypatch):
     """A long run outlives commits: what trains is the code that was there at its start."""
     commits = iter(["began with", "moved on", "further on"])
-    monkeypatch.setattr(engine, "commit", lambda: next(commits))
+    monkeypatch.setattr(state, "commit", lambda: next(commits))
     run(tmp_path, eval_every=6)
     assert {kpp.load_card(tmp_path / part)["commit"] for part in ("best", "last")} == {"began with"}
 
 
 def test_the_card_of_a_resumed_run_names_every_commit_that_trained_it(tmp_path, monkeypatch):
     commits = iter(["first", "first", "second"])
-    monkeypatch.setattr(engine, "commit", lambda: next(commits))
+    monkeypatch.setattr(state, "commit", lambda: next(commits))
     check = engine._check_finite
     for stop in (5, 9, None):
         monkeypatch.setattr(engine, "_check_finite", stopping_at(stop, check))
