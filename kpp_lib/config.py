@@ -7,202 +7,162 @@ overrides. Where the paper is silent or contradicts itself, the comment of the f
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import Field, asdict, dataclass, fields
 from typing import Any
 
-CHOICES = {
-    "write": ("pooled", "slot_pooled", "placed", "none"),
-    "keys": ("content", "content_bn", "slots", "lookup"),
-    "shift": ("all", "write", "none"),
-    "squash": ("tanh", "in_frame", "fixed", "clip", "none"),
-    "stem": ("imagenet", "small"),
-    "features": ("average", "flatten"),
-    "likelihood": ("bernoulli",),
-    "read_mode": ("bilinear", "nearest"),
-    "read_padding": ("zeros", "border", "reflection"),
-    "optimizer": ("adamw", "lars"),
-}
+from .fields import (
+    checked,
+    choice,
+    count,
+    counts,
+    flag,
+    fraction,
+    number,
+    parsed,
+    power_of_two,
+    random_seed,
+    span,
+    text,
+)
+from .inputs import check_choice, wrong
 
 
 @dataclass(frozen=True)
 class Config:
-    """All settings of one model and its training run. Raises ValueError for a value outside its range."""
+    """All settings of one model and its training run; each line says what it may be, the first choice is the default.
+
+    Raises ValueError, naming the field, for a value of another kind or outside its range: True is no number, and a word
+    is no flag.
+    """
 
     # --- images -------------------------------------------------------------------------------------------------
-    image_size: int = 28  # H = W, pixels; the paper's MNIST and Omniglot loaders are not published, 28 is the standard
-    channels: int = 1  # C
-    likelihood: str = "bernoulli"  # p(x|z): Bernoulli for binary images (section 4)
+    # H = W, pixels; the paper's MNIST and Omniglot loaders are not published, 28 is the standard
+    image_size: int = count(28)
+    channels: int = count(1)  # C
+    likelihood: str = choice("bernoulli")  # p(x|z): Bernoulli for binary images (section 4)
     # --- episode and latents ------------------------------------------------------------------------------------
-    length: int = 32  # T, images per episode; not stated for Table 1, 32 in the Kanerva machines it compares with
-    reads: int = 2  # K, keys per image (section 4.3)
-    latent: int = 64  # L, size of z; not in the paper
-    log_var_range: tuple[float, float] = (-6.0, 2.0)  # of q(z) and p(z), kept by a soft clamp; not in the paper
+    # T, images per episode; not stated for Table 1, 32 in the Kanerva machines it compares with
+    length: int = count(32)
+    reads: int = count(2)  # K, keys per image (section 4.3)
+    latent: int = count(64)  # L, size of z; not in the paper
+    log_var_range: tuple[float, float] = span(-6.0, 2.0)  # of q(z) and p(z), kept by a soft clamp; not in the paper
     # --- encoder f_enc (section 3.3, Appendix E) ----------------------------------------------------------------
-    widths: tuple[int, int, int, int] = (16, 32, 64, 128)  # channels of the four ResNet-18 stages
-    stem: str = "small"  # "imagenet": 7x7/2 + max-pool; "small": one 3x3/2
+    widths: tuple[int, int, int, int] = counts(16, 32, 64, 128)  # channels of the four ResNet-18 stages
+    stem: str = choice("small", "imagenet")  # "imagenet": 7x7/2 + max-pool; "small": one 3x3/2
     # what the last maps become before the linear layer to e_t: ResNet's mean over pixels, or all pixels. At 28x28 the
     # ImageNet stem ends at 1x1, where both are the same; the small stem ends at 2x2, and the mean would lose 3/4
-    features: str = "flatten"
-    embed: int = 256  # F, size of e_t
-    shift: str = "all"  # temporal shift: in the one encoder | in a second encoder that only writes | nowhere
-    shift_div: int = 8  # 1/8 of the channels move each way (Appendix E: "0.125")
-    shift_wrap: bool = False  # circular shift instead of zeros at both ends of the episode
-    dense_width: int = 256  # hidden width of the dense nets (Appendix E: 512)
-    dense_layers: int = 3
-    spectral_norm: bool = True  # on the hidden dense layers (Appendix E)
+    features: str = choice("flatten", "average")
+    embed: int = count(256)  # F, size of e_t
+    # temporal shift: in the one encoder | in a second encoder that only writes | nowhere
+    shift: str = choice("all", "write", "none")
+    shift_div: int = count(8)  # 1/8 of the channels move each way (Appendix E: "0.125")
+    shift_wrap: bool = flag(False)  # circular shift instead of zeros at both ends of the episode
+    dense_width: int = count(256)  # hidden width of the dense nets (Appendix E: 512)
+    dense_layers: int = count(3)
+    spectral_norm: bool = flag(True)  # on the hidden dense layers (Appendix E)
     # --- memory and its reads (section 3.3, Appendix A) ---------------------------------------------------------
-    memory_size: int = 64  # S
-    memory_channels: int = 3
-    write: str = "pooled"  # the paper's; "slot_pooled" and "placed" are ours; "none": a memory-free VAE
-    writer_base: int = 64  # channels of the writer's first map, halved per layer (Appendix E: 256)
-    writer_linear: bool = False  # Appendix E says "deep linear", section 3.3 "non-linearly": we default to the latter
-    place_floor: float = 0.1  # placed write: added to the summed masks, fades the rim of a lone block
-    block_size: int = 16  # g, side of a block as read; not in the paper
-    read_mode: str = "bilinear"  # eq. 9
-    read_padding: str = "zeros"  # what lies outside M; not in the paper
-    align_corners: bool = False  # not in the paper; PyTorch's default since 1.3
+    memory_size: int = power_of_two(64, least=4)  # S
+    memory_channels: int = count(3)
+    # the paper's; "slot_pooled" and "placed" are ours; "none": a memory-free VAE
+    write: str = choice("pooled", "slot_pooled", "placed", "none")
+    writer_base: int = count(64)  # channels of the writer's first map, halved per layer (Appendix E: 256)
+    # Appendix E says "deep linear", section 3.3 "non-linearly": we default to the latter
+    writer_linear: bool = flag(False)
+    place_floor: float = number(0.1, above=0)  # placed write: added to the summed masks, fades the rim of a lone block
+    block_size: int = power_of_two(16, least=4)  # g, side of a block as read; not in the paper
+    read_mode: str = choice("bilinear", "nearest")  # eq. 9
+    read_padding: str = choice("zeros", "border", "reflection")  # what lies outside M; not in the paper
+    align_corners: bool = flag(False)  # not in the paper; PyTorch's default since 1.3
     # --- keys (eq. 6) -------------------------------------------------------------------------------------------
     # the paper's, from e_t; ours: those batch-normalised ("content_bn"), from the position in the episode ("slots"), or
     # written by position and found by searching the memory ("lookup")
-    keys: str = "content"
-    lookup_flip: float = 0.1  # lookup: chance that a bit of the cue differs from the picture it is a copy of
-    squash: str = "tanh"  # key -> window (s, x, y); the paper bounds it to [-1, 1] without saying how
-    window: float = 0.25  # half-width s of the window as a fraction of M, where squash="fixed"
-    key_spread: float = 0.9  # content_bn: standard deviation of the key means over the data
-    key_log_var: float = 0.0  # added to the network's log-variance: where q(y) starts
+    keys: str = choice("content", "content_bn", "slots", "lookup")
+    # lookup: chance that a bit of the cue differs from the picture it is a copy of
+    lookup_flip: float = number(0.1, above=0, below=0.5)
+    # key -> window (s, x, y); the paper bounds it to [-1, 1] without saying how
+    squash: str = choice("tanh", "in_frame", "fixed", "clip", "none")
+    window: float = number(0.25, above=0, most=1)  # half-width s of the window as a fraction of M, where squash="fixed"
+    key_spread: float = number(0.9, above=0)  # content_bn: standard deviation of the key means over the data
+    key_log_var: float = number(0.0)  # added to the network's log-variance: where q(y) starts
     # of q(y): at -7 a fixed window of s = 0.25 is placed to within a pixel of M. Without a floor, keys that are still
     # cheap (kl_y_warmup) turn into a content code of 30 nats instead of an address
-    key_log_var_range: tuple[float, float] = (-7.0, 2.0)
+    key_log_var_range: tuple[float, float] = span(-7.0, 2.0)
     # --- prior and decoder --------------------------------------------------------------------------------------
-    prior_base: int = 16  # channels of the prior's first convolution, doubled per layer
-    decoder_base: int = 128  # channels of the decoder's first map, halved per layer
+    prior_base: int = count(16)  # channels of the prior's first convolution, doubled per layer
+    decoder_base: int = count(128)  # channels of the decoder's first map, halved per layer
     # --- objective ----------------------------------------------------------------------------------------------
-    kl_z_warmup: float = 0.0  # fraction of the steps over which KL_Z's weight goes 0 -> 1; it is 1 at the end, always
-    kl_y_warmup: float = 0.0  # the same for KL_Y
+    # fraction of the steps over which KL_Z's weight goes 0 -> 1; it is 1 at the end, always
+    kl_z_warmup: float = fraction(0.0)
+    kl_y_warmup: float = fraction(0.0)  # the same for KL_Y
     # up to this share of the cue's bits is flipped in training (uniform per image): q sees a noisy x, the write and the
     # likelihood the clean one. Without it, keys are a hash: one other bit, another place. Ours
-    cue_noise: float = 0.0
+    cue_noise: float = fraction(0.0)
     # --- optimisation (Appendix E) ------------------------------------------------------------------------------
-    episodes: int = 4  # B, episodes per step
-    steps: int = 16_000
-    lr: float = 2e-3  # peak learning rate; not in the paper
-    lr_warmup: float = 0.1  # fraction of the steps with linear warm-up, then cosine to 0
-    optimizer: str = "adamw"  # "lars": layer-normalised gradients into Adam, as in Appendix E
-    weight_decay: float = 1e-3  # decoupled; not on biases and norm affines (Appendix E)
-    clip_norm: float = 50.0  # gradient norm above which a step is scaled down
-    seed: int = 0
+    episodes: int = count(4)  # B, episodes per step
+    steps: int = count(16_000)
+    lr: float = number(2e-3, above=0)  # peak learning rate; not in the paper
+    lr_warmup: float = fraction(0.1)  # fraction of the steps with linear warm-up, then cosine to 0
+    optimizer: str = choice("adamw", "lars")  # "lars": layer-normalised gradients into Adam, as in Appendix E
+    weight_decay: float = number(1e-3, least=0)  # decoupled; not on biases and norm affines (Appendix E)
+    clip_norm: float = number(50.0, above=0)  # gradient norm above which a step is scaled down
+    seed: int = random_seed(0)
     # --- names, kept for results --------------------------------------------------------------------------------
-    preset_name: str = "custom"
-    recipe_name: str = "custom"
+    preset_name: str = text("custom")
+    recipe_name: str = text("custom")
 
     def __post_init__(self) -> None:
-        for name in ("widths", "log_var_range", "key_log_var_range"):  # JSON gives lists
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-        for name, allowed in CHOICES.items():
-            _check(getattr(self, name) in allowed, name, getattr(self, name), f"one of {', '.join(allowed)}")
-        for name in (
-            "image_size",
-            "channels",
-            "length",
-            "reads",
-            "latent",
-            "embed",
-            "shift_div",
-            "dense_width",
-            "dense_layers",
-            "memory_channels",
-            "writer_base",
-            "prior_base",
-            "decoder_base",
-            "episodes",
-            "steps",
-        ):
-            _check(
-                isinstance(getattr(self, name), int) and getattr(self, name) >= 1,
-                name,
-                getattr(self, name),
-                "a whole number of at least 1",
-            )
-        for name in ("kl_z_warmup", "kl_y_warmup", "lr_warmup", "cue_noise"):
-            _check(
-                _number(getattr(self, name)) and 0 <= getattr(self, name) <= 1,
-                name,
-                getattr(self, name),
-                "a fraction in [0, 1]",
-            )
-        for name in ("lr", "clip_norm", "key_spread", "place_floor"):
-            _check(
-                _number(getattr(self, name)) and getattr(self, name) > 0, name, getattr(self, name), "a number above 0"
-            )
-        _check(
-            _number(self.lookup_flip) and 0 < self.lookup_flip < 0.5,
-            "lookup_flip",
-            self.lookup_flip,
-            "a probability in (0, 0.5)",
-        )
-        _check(
-            _number(self.weight_decay) and self.weight_decay >= 0,
-            "weight_decay",
-            self.weight_decay,
-            "a number of at least 0",
-        )
-        self._check_shapes()
-
-    def _check_shapes(self) -> None:
-        for name in ("memory_size", "block_size"):
-            size = getattr(self, name)
-            _check(size >= 4 and size & (size - 1) == 0, name, size, "a power of two of at least 4 (pixels)")
-        _check(0 < self.window <= 1, "window", self.window, "a half-width in (0, 1], as a fraction of the memory")
-        _check(len(self.widths) == 4, "widths", self.widths, "four channel counts, one per ResNet stage")
-        _check(
-            min(self.widths) >= self.shift_div or self.shift == "none",
-            "widths",
-            self.widths,
-            f"at least shift_div = {self.shift_div} channels each, so that a shift moves something",
-        )
-        for name in ("log_var_range", "key_log_var_range"):
-            low_high = getattr(self, name)
-            _check(len(low_high) == 2 and low_high[0] < low_high[1], name, low_high, "(low, high) with low < high")
-        placeable = self.squash in ("in_frame", "fixed")
-        _check(
-            self.write != "placed" or placeable,
-            "squash",
-            self.squash,
-            "'in_frame' or 'fixed' with write='placed': a block can only be placed where its window lies in the memory",
-        )
+        checked(self)
+        if self.shift != "none" and min(self.widths) < self.shift_div:
+            least = f"at least shift_div = {self.shift_div} channels each, so that a shift moves something"
+            raise wrong("widths", self.widths, least)
+        if self.write == "placed" and self.squash not in ("in_frame", "fixed"):
+            frame = "a block can only be placed where its window lies in the memory"
+            raise wrong("squash", self.squash, f"'in_frame' or 'fixed' with write='placed': {frame}")
 
     @classmethod
     def preset(cls, name: str = "cpu", recipe: str = "associative", **overrides: Any) -> Config:
         """The Config of a size preset with a memory recipe on top; `overrides` win over both."""
-        _check(name in PRESETS, "preset", name, f"one of {', '.join(PRESETS)}")
-        _check(recipe in RECIPES, "recipe", recipe, f"one of {', '.join(RECIPES)}")
+        check_choice("preset", name, PRESETS)
+        check_choice("recipe", recipe, RECIPES)
         settings = PRESETS[name] | RECIPES[recipe] | PRESET_RECIPES.get((name, recipe), {})
         return cls.from_dict(settings | {"preset_name": name, "recipe_name": recipe} | overrides)
 
     @classmethod
     def from_dict(cls, settings: dict[str, Any]) -> Config:
         """A Config from plain values, as `to_dict` or JSON gives them; unknown fields are an error."""
-        known = {f.name for f in fields(cls)}
-        unknown = sorted(set(settings) - known)
-        _check(not unknown, "Config field", ", ".join(unknown), f"one of {', '.join(sorted(known))}")
+        if not isinstance(settings, dict):
+            raise wrong("settings", settings, "a dict of fields of Config")
+        for name in settings:
+            cls._field(name)
         return cls(**settings)
+
+    @classmethod
+    def parse(cls, name: str, text: str) -> Any:
+        """The value of field `name` from the text of a command line: parse("spectral_norm", "False") is False.
+
+        Raises ValueError for an unknown field, and for text that is no value of it.
+        """
+        return parsed(cls._field(name), text)
+
+    @classmethod
+    def expected(cls, name: str) -> str:
+        """What field `name` may be, as in "a whole number of at least 1". Raises ValueError for an unknown field."""
+        return cls._field(name).metadata["expected"]
+
+    @classmethod
+    def _field(cls, name: str) -> Field:
+        known = {f.name: f for f in fields(cls)}
+        if not isinstance(name, str) or name not in known:
+            raise wrong("Config field", name, f"one of {', '.join(sorted(known))}")
+        return known[name]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `from_dict` takes them back."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     def replace(self, **changes: Any) -> Config:
-        """A copy with some fields changed."""
-        return replace(self, **changes)
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _check(ok: bool, name: str, given: object, expected: str) -> None:
-    if not ok:
-        raise ValueError(f"{name}: got {given!r}, expected {expected}")
+        """A copy with some fields changed. Raises ValueError for an unknown field or a value that it may not be."""
+        return self.from_dict(self.to_dict() | changes)
 
 
 PRESETS: dict[str, dict[str, Any]] = {

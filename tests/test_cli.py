@@ -52,7 +52,7 @@ def test_train_then_evaluate(tmp_path, capsys, with_bars):
     [
         (["train", "--out", "x", "--set", "speed=3"], "--set: got 'speed=3', expected FIELD=VALUE"),
         (["train", "--out", "x", "--set", "lr"], "--set: got 'lr'"),
-        (["train", "--out", "x", "--set", "lr=fast"], "lr: got 'fast', expected a number above 0"),
+        (["train", "--out", "x", "--set", "lr=fast"], "lr: got 'fast', expected a finite number above 0"),
         (["evaluate", "--checkpoint", "nowhere"], "nowhere: no model.json"),
     ],
 )
@@ -98,7 +98,7 @@ import sys
 for name in {blocked!r}:
     sys.modules[name] = None
 import kpp_lib, kpp_lib.cli
-sys.path.insert(0, "tests")
+sys.path.insert(0, "tests/support")
 from tiny_model import episodes, tiny
 tiny().bound(episodes())
 """
