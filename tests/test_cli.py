@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from tiny_model import bar_set
 
-from kpp_lib import cli
+from kpp_lib import cli, commands
 from kpp_lib.evaluation.diagnostics import SCORES
 
 
 @pytest.fixture
 def with_bars(monkeypatch):
-    monkeypatch.setattr(cli, "load_dataset", lambda name, binarize, quiet=False: bar_set())
+    monkeypatch.setattr(commands, "load_dataset", lambda name, binarize, quiet=False: bar_set())
 
 
 def test_train_then_evaluate(tmp_path, capsys, with_bars):
@@ -71,7 +71,7 @@ def test_help(command, capsys):
 
 
 def test_overrides_are_json_or_words():
-    assert cli.overrides(["steps=5", "widths=[8,8,8,8]", "write=pooled"]) == {
+    assert commands.overrides(["steps=5", "widths=[8,8,8,8]", "write=pooled"]) == {
         "steps": 5,
         "widths": [8, 8, 8, 8],
         "write": "pooled",

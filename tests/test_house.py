@@ -17,6 +17,7 @@ FLOORS = (
     ("training",),
     ("course",),
     ("evaluation", "tour"),
+    ("commands",),
     ("cli",),
     ("__init__", "__main__"),
 )

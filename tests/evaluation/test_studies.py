@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny_model import bar_set, bars, tiny
 
-from kpp_lib import Config, Images, cli, save_model, seeded
+from kpp_lib import Config, Images, cli, commands, save_model, seeded
 from kpp_lib.evaluation.studies import capacity, clean_up, perturbation
 from kpp_lib.training.fit import new_model
 
@@ -58,7 +58,7 @@ def test_perturbing_by_nothing_moves_nothing_and_fresh_keys_move_most():
 def test_the_command_prints_json_with_its_origin(tmp_path, capsys, monkeypatch):
     save_model(tiny(), tmp_path / "m")
     save_model(new_model(Config.preset("tiny", "vae")), tmp_path / "vae")
-    monkeypatch.setattr(cli, "load_dataset", lambda name, binarize, quiet=False: bar_set())
+    monkeypatch.setattr(commands, "load_dataset", lambda name, binarize, quiet=False: bar_set())
     assert cli.main(["study", "perturbation", "--checkpoint", str(tmp_path / "m")]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["study"] == "perturbation" and len(printed["rows"]) == 8 and printed["data"]["digest"]
