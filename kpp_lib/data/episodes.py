@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -20,12 +21,22 @@ class Batch(NamedTuple):
     index: Tensor  # [B, T], int64: rows of the split
 
 
-def seeded(*numbers: int) -> torch.Generator:
-    """A CPU generator for these numbers, e.g. (seed, step): equal numbers give equal draws, on any machine."""
+def seeded(*numbers: int, device: str | torch.device = "cpu") -> torch.Generator:
+    """A generator for these numbers, e.g. (seed, step): equal numbers give equal draws on one kind of device.
+
+    Draws of a CPU generator are the same on any machine; those of a CUDA generator are others.
+    """
     seed = 0
     for n in numbers:
         seed = (seed * 1_000_003 + n + 1) % (2**63 - 1)
-    return torch.Generator().manual_seed(seed)
+    return torch.Generator(device).manual_seed(seed)
+
+
+@lru_cache(maxsize=8)  # an epoch's order is asked for at each of its steps
+def shuffled(count: int, *numbers: int, device: torch.device) -> Tensor:
+    """The order of `count` images for these numbers, int64 [count]. Drawn on the CPU: the same on every device."""
+    order = torch.randperm(count, generator=seeded(*numbers))
+    return order.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else order
 
 
 @dataclass(frozen=True)
@@ -69,13 +80,16 @@ class Episodes:
             )
         epoch, place = divmod(step, len(self))
         size = self.length * self.episodes
-        order = torch.randperm(len(self.images), generator=seeded(self.seed, epoch))
-        return self._cut(order[place * size : (place + 1) * size], size, seeded(self.seed, epoch, place))
+        order = shuffled(len(self.images), self.seed, epoch, device=self.images.device)
+        generator = seeded(self.seed, epoch, place, device=self.images.device)
+        return self._cut(order[place * size : (place + 1) * size], size, generator)
 
     def cover(self, order: int = 0) -> Iterator[Batch]:
         """Every image of the split exactly once, in shuffled order number `order`."""
         generator = seeded(self.seed, order, 7)
-        index = torch.randperm(len(self.images), generator=generator)
+        index = torch.randperm(len(self.images), generator=generator).to(self.images.device)
+        if self.images.device.type == "cuda":
+            generator = seeded(self.seed, order, 8, device=self.images.device)  # of bits that are redrawn
         fill = -len(index) % self.length  # fillers: the last episode only
         filled = torch.cat([index, index[:fill]])
         size = self.length * self.episodes
@@ -83,8 +97,8 @@ class Episodes:
             yield self._cut(filled[start : start + size], len(index) - start, generator)
 
     def _cut(self, index: Tensor, scored: int, generator: torch.Generator) -> Batch:
-        x = self.images.draw(index, generator)  # [B*T, C, H, W]
-        counts = torch.arange(len(index)) < scored
+        x = self.images.taken(index, generator)  # [B*T, C, H, W]
+        counts = torch.arange(len(index), device=index.device) < scored
         return Batch(x.unflatten(0, (-1, self.length)), counts.view(-1, self.length), index.view(-1, self.length))
 
 

@@ -58,6 +58,16 @@ class Images:
     def __len__(self) -> int:
         return len(self.pixels)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the pixels are, and where `taken` draws."""
+        return self.pixels.device
+
+    def to(self, device: str | torch.device) -> Images:
+        """The same split on another device, as uint8 and packed bits: 40 MB for the training images of MNIST."""
+        tensors = {k: getattr(self, k) for k in ("pixels", "labels", "drawings")}
+        return dataclasses.replace(self, **{k: v if v is None else v.to(device) for k, v in tensors.items()})
+
     def part(self, index: torch.Tensor) -> Images:
         """The split that has only the images at the positions ``index`` int64 [n], in that order."""
         labels, drawings = (None if v is None else v[index] for v in (self.labels, self.drawings))
@@ -78,6 +88,11 @@ class Images:
             raise ValueError(
                 "generator: got None, expected a torch.Generator, since this split is redrawn at every access"
             )
+        return self.taken(index, generator)
+
+    def taken(self, index: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+        """`draw` for an ``index`` int64 [n] that is known to be right, on the device of the pixels: nothing is checked,
+        so a GPU is not waited for."""
         if self.redraw and self.drawings is not None:
             return (sources.moved(self.drawings[index], generator) > HALF).float()
         chosen = self.pixels[index]  # [n, C, H, W]
@@ -324,4 +339,4 @@ def _generator(seed: int, stream: int) -> torch.Generator:
 
 def _bernoulli(grey: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     # rand lies in [0, 1): grey 0 is never ink, grey 255 always.
-    return torch.rand(grey.shape, generator=generator) * 255 < grey
+    return torch.rand(grey.shape, generator=generator, device=generator.device).to(grey.device) * 255 < grey

@@ -52,8 +52,9 @@ def noisy_cue(x: Tensor, most: float, generator: torch.Generator) -> Tensor | No
     """
     if most == 0:
         return None
-    share = most * torch.rand(x.shape[:2], generator=generator)[:, :, None, None, None]
-    flips = torch.rand(x.shape, generator=generator) < share
+    device = generator.device
+    share = most * torch.rand(x.shape[:2], generator=generator, device=device)[:, :, None, None, None]
+    flips = torch.rand(x.shape, generator=generator, device=device) < share
     return (x - flips.to(x)).abs()
 
 

@@ -277,8 +277,9 @@ def _averaged(packed: torch.Tensor) -> torch.Tensor:
 
 
 def _unpacked_ink(packed: torch.Tensor) -> torch.Tensor:
-    bits = np.unpackbits(packed.numpy(), axis=1, count=11025)  # [N, 1379] -> [N, 11025]
-    return torch.from_numpy(bits).view(-1, 1, 105, 105).float()
+    places = torch.arange(7, -1, -1, dtype=torch.uint8, device=packed.device)  # the first pixel is the highest bit
+    bits = (packed[:, :, None] >> places).bitwise_and_(1).flatten(1)[:, :11025]  # [N, 1379] -> [N, 11025]
+    return bits.float().view(-1, 1, 105, 105)
 
 
 def _average(ink: torch.Tensor) -> torch.Tensor:
@@ -293,7 +294,8 @@ def moved(drawings: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     to 10 %, shifted by up to 6 of the 105 pixels. Ours; without it 17,000 fixed drawings are learned by heart.
     """
     n = len(drawings)
-    turn, wide, high, right, down = torch.rand(5, n, generator=generator) * 2 - 1  # [n] each, in [-1, 1]
+    draws = torch.rand(5, n, generator=generator, device=generator.device).to(drawings.device)
+    turn, wide, high, right, down = draws * 2 - 1  # [n] each, in [-1, 1]
     angle, scale = 0.15 * turn, 0.1 * torch.stack([wide, high], dim=-1)
     cos, sin = angle.cos(), angle.sin()
     turned = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], dim=1)  # [n, 2, 2]

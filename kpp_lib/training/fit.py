@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from pathlib import Path
 
@@ -17,9 +16,11 @@ from ..data.episodes import Episodes, seeded
 from ..data.images import ImageSet
 from ..data.noise import noisy_cue
 from . import checkpoint as ckpt
+from .device import Speed, best_device
 from .optim import kl_weight, make_optimizer, make_schedule
 from .runlog import RunLog
 from .state import Run
+from .watch import Watch
 
 
 def fit(
@@ -42,25 +43,27 @@ def fit(
     the best there is. Under torchrun each process takes its own `config.episodes` episodes a step.
     """
     out, (rank, world) = Path(out), _join()
-    device = torch.device(device or _best_device())
-    model = new_model(config).to(device)
-    optimizer = make_optimizer(model, config)
+    speed = Speed.of(device or best_device())
+    model = speed.lay_out(new_model(config))
+    optimizer = make_optimizer(model, config, speed.fused)
     run = Run(out, config, model, optimizer, data, rank, world)
     run.resume(resume)
     schedule = make_schedule(optimizer, config, run.step)
-    episodes = Episodes(data.train, config.length, config.episodes, config.seed)
+    episodes = Episodes(speed.place(data.train), config.length, config.episodes, config.seed)
     forward = DistributedDataParallel(model) if world > 1 else model
-    log = RunLog(out, rank, quiet, run.step)
+    log, watch = RunLog(out, rank, quiet, run.step), Watch(speed.device, log_every)
+    run.check = watch.check
 
     for step in run.steps(log.bar(run.step, config.steps)):
-        x = episodes.batch(step * world + rank).x.to(device)  # [B, T, C, H, W]
-        generator = seeded(config.seed, step, rank)
-        bound = forward(x, generator, noisy_cue(x, config.cue_noise, generator)).mean()
+        x = episodes.batch(step * world + rank).x.to(speed.device)  # [B, T, C, H, W]
+        generator = speed.generator(config.seed, step, rank)
+        with speed.autocast():
+            bound = forward(x, generator, noisy_cue(x, config.cue_noise, generator)).mean()
         beta_z, beta_y = (kl_weight(step, config.steps, w) for w in (config.kl_z_warmup, config.kl_y_warmup))
-        _check_finite(bound, step)
         optimizer.zero_grad()
         bound.weighted(beta_z, beta_y).backward()
-        nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+        norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+        watch.see(step, bound, norm)  # stops a run whose loss is no number
         optimizer.step()
         lr = schedule.get_last_lr()[0]
         schedule.step()
@@ -73,7 +76,7 @@ def fit(
             run.validated(done, valid, full=beta_z == beta_y == 1)
     if world > 1:
         dist.barrier()
-    return ckpt.load_model(out, device)
+    return ckpt.load_model(out, speed.device)
 
 
 def new_model(config: Config) -> ckpt.Model:
@@ -97,23 +100,6 @@ def validate(model: ckpt.Model, data: ImageSet, episodes: int = 32) -> Bound:
         terms.append(torch.stack([b.recon[keep], b.kl_z[keep], b.kl_y[keep]]))
     model.train()
     return Bound(*torch.cat(terms, dim=1).mean(dim=1).cpu())
-
-
-def _check_finite(bound: Bound, step: int) -> None:
-    for term in ("recon", "kl_z", "kl_y"):
-        value = float(getattr(bound, term).detach())
-        if not math.isfinite(value):
-            raise FloatingPointError(
-                f"step {step}: {term} is {value}; the last checkpoint is kept. Try a lower lr or clip_norm"
-            )
-
-
-def _best_device() -> str:
-    if named := os.environ.get("KPP_DEVICE"):  # for notebooks, which name none: an Apple GPU may lack an operation
-        return named
-    if torch.cuda.is_available():
-        return f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def _join() -> tuple[int, int]:

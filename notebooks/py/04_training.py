@@ -442,16 +442,16 @@ plt.show()
 tiny = kpp.Config.preset("tiny", "associative", steps=10, seed=seed)
 
 
-def broken_off(bound, step, check=engine._check_finite):
+def broken_off(watch, step, bound, norm, see=engine.Watch.see):
     if step == 7:
         raise KeyboardInterrupt
-    check(bound, step)
+    see(watch, step, bound, norm)
 
 
 # %%
 whole = kpp.fit(tiny, data, Path(out) / "whole", quiet=True, eval_every=5)
 try:
-    with mock.patch.object(engine, "_check_finite", broken_off):  # as if somebody pressed stop
+    with mock.patch.object(engine.Watch, "see", broken_off):  # as if somebody pressed stop
         kpp.fit(tiny, data, Path(out) / "parts", quiet=True, eval_every=5)
 except KeyboardInterrupt:
     print("stopped in step 7; on disk: step", kpp.load_card(Path(out) / "parts" / "last")["step"], "of", tiny.steps)

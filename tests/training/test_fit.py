@@ -15,6 +15,7 @@ import kpp_lib as kpp
 from kpp_lib.training import fit as engine
 from kpp_lib.training import state
 from kpp_lib.training.runlog import read_log
+from kpp_lib.training.watch import Watch
 
 
 def config(**overrides):
@@ -27,13 +28,13 @@ def run(out, cfg=None, **options):
     )
 
 
-def stopping_at(stop, check):
-    """What stands in for `_check_finite` in a run that is interrupted at a step."""
+def stopping_at(stop, see=Watch.see):
+    """What stands in for `Watch.see` in a run that is interrupted at a step."""
 
-    def stand_in(bound, step):
+    def stand_in(watch, step, bound, norm):
         if step == stop:
             raise KeyboardInterrupt
-        check(bound, step)
+        see(watch, step, bound, norm)
 
     return stand_in
 
@@ -55,11 +56,11 @@ def test_slots_and_looked_up_memories_are_the_same_after_training(tmp_path):
 
 def test_a_stopped_run_goes_on_as_if_never_stopped(tmp_path, monkeypatch):
     whole = run(tmp_path / "whole")
-    check, seen = engine._check_finite, []
-    monkeypatch.setattr(engine, "_check_finite", stopping_at(9, check))
+    see, seen = Watch.see, []
+    monkeypatch.setattr(Watch, "see", stopping_at(9))
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "parts")
-    monkeypatch.setattr(engine, "_check_finite", lambda bound, step: (seen.append(step), check(bound, step)))
+    monkeypatch.setattr(Watch, "see", lambda *of: (seen.append(of[1]), see(*of)))
     parts = run(tmp_path / "parts")
     assert seen == [8, 9, 10, 11]  # from the checkpoint after step 8
     for a, b in zip(whole.state_dict().values(), parts.state_dict().values(), strict=True):
@@ -136,8 +137,8 @@ def test_torchrun_with_two_processes(tmp_path):
     """Both processes hold the same weights at the end, and only one writes."""
     script = f"""
 import os, sys, torch
-sys.path.insert(0, "tests")
-from test_train import config, run
+sys.path.insert(0, "tests/training"); sys.path.insert(0, "tests/support")
+from test_fit import config, run
 model = run({str(tmp_path / "ddp")!r}, config(steps=4))
 torch.save([p.double().sum() for p in model.parameters()], {str(tmp_path)!r} + "/rank" + os.environ["RANK"])
 """
@@ -165,21 +166,9 @@ def test_the_card_names_the_commit_that_the_process_began_with(tmp_path, monkeyp
 def test_the_card_of_a_resumed_run_names_every_commit_that_trained_it(tmp_path, monkeypatch):
     commits = iter(["first", "first", "second"])
     monkeypatch.setattr(state, "commit", lambda: next(commits))
-    check = engine._check_finite
+    see = Watch.see
     for stop in (5, 9, None):
-        monkeypatch.setattr(engine, "_check_finite", stopping_at(stop, check))
+        monkeypatch.setattr(Watch, "see", stopping_at(stop, see))
         with nullcontext() if stop is None else pytest.raises(KeyboardInterrupt):
             run(tmp_path)
     assert kpp.load_card(tmp_path / "last")["commit"] == "first, second"
-
-
-@pytest.mark.parametrize(
-    ("named", "cuda", "mps", "chosen"),
-    [(None, True, True, "cuda:0"), (None, False, True, "mps"), (None, False, False, "cpu"), ("cpu", True, True, "cpu")],
-)
-def test_the_best_device_unless_one_is_named(monkeypatch, named, cuda, mps, chosen):
-    monkeypatch.setenv("KPP_DEVICE", named) if named else monkeypatch.delenv("KPP_DEVICE", raising=False)
-    monkeypatch.delenv("LOCAL_RANK", raising=False)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-    assert engine._best_device() == chosen

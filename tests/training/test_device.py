@@ -1,0 +1,41 @@
+"""The switches of the engine, and where a run goes when no device is named."""
+
+import gc
+
+import pytest
+import torch
+
+from kpp_lib.training.device import SWITCHES, Speed, best_device
+
+
+def test_on_a_cpu_every_switch_is_off_that_costs_or_changes_a_number(monkeypatch):
+    monkeypatch.delenv("KPP_SPEED", raising=False)
+    speed = Speed.of("cpu")
+    assert not any(getattr(speed, name) for name in SWITCHES)
+
+
+def test_a_switch_is_turned_by_name_and_a_wrong_one_is_named(monkeypatch):
+    monkeypatch.setenv("KPP_SPEED", "bf16=on, fused=off")
+    assert (Speed.of("cpu").bf16, Speed.of("cpu").fused) == (True, False)
+    for wrong in ("bf16", "bf16=yes", "warp=on"):
+        monkeypatch.setenv("KPP_SPEED", wrong)
+        with pytest.raises(ValueError, match=f"KPP_SPEED: got '{wrong}', expected NAME=on or NAME=off"):
+            Speed.of("cpu")
+
+
+def test_the_collector_rests_in_the_loop_only():
+    with Speed(torch.device("cpu"), still_gc=True).loop():
+        assert not gc.isenabled() and gc.get_freeze_count() > 0
+    assert gc.isenabled() and gc.get_freeze_count() == 0
+
+
+@pytest.mark.parametrize(
+    ("named", "cuda", "mps", "chosen"),
+    [(None, True, True, "cuda:0"), (None, False, True, "mps"), (None, False, False, "cpu"), ("cpu", True, True, "cpu")],
+)
+def test_the_best_device_unless_one_is_named(monkeypatch, named, cuda, mps, chosen):
+    monkeypatch.setenv("KPP_DEVICE", named) if named else monkeypatch.delenv("KPP_DEVICE", raising=False)
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert best_device() == chosen
