@@ -64,6 +64,11 @@ def for_notebooks(params: Path, notebooks: Sequence[Path]) -> dict[str, dict[str
     return {name: _for_one(params, name, known[name], common, sections.get(name, {})) for name in known}
 
 
+def order(params: Path) -> list[str]:
+    """The notebooks that a parameters file names, in its order: the longest first, since they start in it."""
+    return [name for name in _read(params) if name != "common"]
+
+
 def _for_one(
     params: Path, name: str, known: dict[str, Any], common: dict[str, Any], own: dict[str, Any]
 ) -> dict[str, Any]:

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
+import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +55,7 @@ def _first_line(text: str) -> str:
     return next((line.strip() for line in text.splitlines() if line.strip()), "")
 
 
-def _collect(name: str, notebook: Any | None) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]], list[str]]:
+def collect(name: str, notebook: Any | None) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]], list[str]]:
     """Metrics by name, data sources, and failures (a name recorded twice) of one executed notebook."""
     metrics: dict[str, dict[str, Any]] = {}
     sources: list[dict[str, Any]] = []
@@ -70,8 +73,13 @@ def _collect(name: str, notebook: Any | None) -> tuple[dict[str, dict[str, Any]]
     return metrics, sources, failures
 
 
+def source_key(sources: list[dict[str, Any]]) -> str:
+    """The key of the bands for these data sources."""
+    return "+".join(sorted({source["key"] for source in sources})) or NO_DATA
+
+
 def _visit(
-    path: Path, out: Path, parameters: dict[str, Any], expected: Path | None, memory: float | None
+    path: Path, parameters: dict[str, Any], out: Path, expected: Path | None, memory: float | None
 ) -> dict[str, Any]:
     """Execute one notebook and judge it."""
     import nbformat
@@ -79,8 +87,8 @@ def _visit(
     executed = out / path.name
     seconds, peak, error = kernel.execute(path, executed, parameters)
     notebook = nbformat.read(executed, as_version=4) if executed.is_file() else None
-    metrics, sources, failures = _collect(path.stem, notebook)
-    key = "+".join(sorted({source["key"] for source in sources})) or NO_DATA
+    metrics, sources, failures = collect(path.stem, notebook)
+    key = source_key(sources)
     stopped = _stopped_line(path.stem, notebook, error)
     if stopped:  # the metrics that the rest would have recorded are missing for that one reason
         failures.insert(0, stopped)
@@ -92,6 +100,53 @@ def _visit(
         "parameters": parameters, "metrics": metrics, "failures": failures, "completed": stopped is None,
         "executed": executed.name if notebook else None,
     }  # fmt: skip
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _visits(
+    chosen: list[Path], jobs: int, parameters: dict[str, dict[str, Any]], *rest: Any
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name and visit of each notebook as it ends, `jobs` at a time.
+
+    Each in a process of its own where there are several: a process measures the memory of its own kernel only.
+    """
+    if jobs == 1:
+        yield from ((path.stem, _visit(path, parameters[path.stem], *rest)) for path in chosen)
+        return
+    spawn = multiprocessing.get_context("spawn")  # the same on every system; a fork would copy torch's threads
+    with ProcessPoolExecutor(jobs, spawn, _share_cores, (jobs,)) as pool:
+        running = {pool.submit(_visit, path, parameters[path.stem], *rest): path.stem for path in chosen}
+        try:
+            for done in as_completed(running):
+                name, error = running[done], done.exception()
+                yield name, _lost(name, parameters[name], error) if error else done.result()
+        except BaseException:  # Ctrl-C, or whoever reads has had enough
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _share_cores(jobs: int) -> None:
+    """Kernels that run side by side take their share of the cores each: threads that wait for a busy core cost time."""
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // jobs)))
+
+
+def _lost(name: str, parameters: dict[str, Any], error: BaseException) -> dict[str, Any]:
+    """The visit of a notebook whose process did not come back (killed for its memory, perhaps)."""
+    return {
+        "ok": False, "seconds": 0.0, "peak_mib": 0, "source": NO_DATA, "data": [], "parameters": parameters,
+        "metrics": {}, "failures": [f"{name}: {type(error).__name__}: {_first_line(str(error))}"], "completed": False,
+        "executed": None,
+    }  # fmt: skip
+
+
+def _longest_first(chosen: list[Path], params: Path) -> list[Path]:
+    """Those that the parameters file names, in its order, then the others: they are the ones worth a parameter."""
+    named = parameter_files.order(params)
+    return sorted(chosen, key=lambda path: named.index(path.stem) if path.stem in named else len(named))
 
 
 def _chosen(notebooks: Path, only: Sequence[str] | None) -> list[Path]:
@@ -113,27 +168,34 @@ def run_tour(
     expected: str | Path | None = "tests/expected",
     only: Sequence[str] | None = None,
     memory: float | None = None,
+    jobs: int = 1,
 ) -> dict[str, Any]:
     """Execute the notebooks and write `out`/NN_name.ipynb, `out`/report.json and `out`/index.html; returns the report.
 
     `params` is a YAML file (see `params.py`), `expected` the folder of bands (None: metrics are collected, not held
     against anything), `only` keeps the notebooks whose names start so, `memory` is what a notebook's kernel may take at
-    its peak (None: any amount). Every notebook runs even when an earlier one
-    fails; the report's "failures" holds one line per failure. Seconds are wall clock, memory is in MiB.
+    its peak (None: any amount), `jobs` how many notebooks run side by side. Every notebook runs even when an earlier
+    one fails; the report's "failures" holds one line per failure. Seconds are wall clock, memory is in MiB.
     Raises ValueError when the notebooks or the parameters file cannot be used at all.
     """
+    if type(jobs) is not int or jobs < 1:
+        raise ValueError(f"jobs: got {jobs!r}, expected a whole number from 1")
     folder, out = Path(notebooks).resolve(), Path(out).resolve()
     chosen = _chosen(folder, only)
     parameters = parameter_files.for_notebooks(Path(params), sorted(folder.glob("*.ipynb")))
     judged = None if expected is None else Path(expected).resolve()
     out.mkdir(parents=True, exist_ok=True)
     start, visits = time.perf_counter(), {}
-    for count, path in enumerate(chosen, start=1):
-        print(f"[{count}/{len(chosen)}] {path.stem:<26}", end="", flush=True)
-        visit = visits[path.stem] = _visit(path, out, parameters[path.stem], judged, memory)
+    chosen, jobs = _longest_first(chosen, Path(params)), min(jobs, len(chosen))
+    print(f"running {len(chosen)} notebooks, {jobs} at a time", flush=True)
+    for count, (name, visit) in enumerate(_visits(chosen, jobs, parameters, out, judged, memory), start=1):
+        visits[name] = visit
         print(
-            f"{visit['seconds']:7.1f} s {visit['peak_mib']:6.0f} MiB  {'ok' if visit['ok'] else 'FAILED'}", flush=True
+            f"[{count}/{len(chosen)}] {name:<26}{visit['seconds']:7.1f} s {visit['peak_mib']:6.0f} MiB  "
+            f"{'ok' if visit['ok'] else 'FAILED'}",
+            flush=True,
         )
+    visits = dict(sorted(visits.items()))
     report = page.heading(params, time.perf_counter() - start) | {
         "peak_mib": max(visit["peak_mib"] for visit in visits.values()),
         "memory_limit_mib": memory and round(memory),
@@ -170,6 +232,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "1.6 GB with a CPU build of torch and 2 GB with others, else no limit)",
     )
     parser.add_argument(
+        "--jobs",
+        type=int,
+        default=min(2, cores()),
+        help="notebooks that run side by side, each up to 1.6 GB (default: %(default)s on this machine)",
+    )
+    parser.add_argument(
         "--write-bands",
         action="store_true",
         help="print bands suggested by this run instead of judging it; writes no file",
@@ -195,7 +263,7 @@ def run(args: argparse.Namespace) -> int:
     """The tour from parsed options; prints failures last and returns the exit status."""
     try:
         expected, memory = _expected_folder(args), _memory_limit(args)
-        report = run_tour(args.notebooks, args.params, args.out, expected, args.only, memory)
+        report = run_tour(args.notebooks, args.params, args.out, expected, args.only, memory, args.jobs)
     except ModuleNotFoundError as error:
         print(f"tour: {error.name} is missing; in the repository: pip install -e '.[dev]'", file=sys.stderr)
         return 2

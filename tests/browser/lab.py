@@ -49,10 +49,10 @@ def serve(folder, home):
             yield lambda notebook: f"{base}/lab/tree/{notebook}?token={token}&reset"
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(120)
 
 
-def address(process, log, patience=60):
+def address(process, log, patience=300):
     """Where the server listens: it says so in its log, then answers."""
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline and process.poll() is None:
@@ -69,13 +69,13 @@ class Notebook:
 
     def __init__(self, page, url):
         self.page, self.errors = page, []
-        page.set_default_timeout(60_000)  # a busy machine is slow, not broken
+        page.set_default_timeout(300_000)  # a busy machine is slow, not broken
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.goto(url)
         page.wait_for_function(f"() => {OPEN}?.content?.model && {JSON_OF}.cells.length")
         page.wait_for_function(
             f"() => {OPEN}.sessionContext.session?.kernel?.connectionStatus === 'connected'",
-            timeout=60_000,
+            timeout=300_000,
         )
 
     def run_all(self, seconds):
@@ -139,7 +139,7 @@ class Box:
             )
         self.page.wait_for_timeout(100)
 
-    def changed(self, act, seconds=30):
+    def changed(self, act, seconds=120):
         """Whether the picture becomes another one within `seconds` of `act()`, and not for an earlier move."""
         self.settle()
         before, deadline = self.bytes(), time.monotonic() + seconds

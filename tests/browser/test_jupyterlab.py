@@ -4,6 +4,7 @@ import papermill
 import pytest
 from lab import ROOT, Notebook, serve
 
+pytestmark = pytest.mark.xdist_group("browser")  # one Chromium at a time, and one that installs it
 WITH_WIDGETS = [p.stem for p in sorted((ROOT / "notebooks").glob("*.ipynb")) if "widgets." in p.read_text()]
 # Fewer repetitions behind averages that no widget shows: the same cells, sooner.
 FEWER = {
@@ -23,12 +24,12 @@ def lab(tmp_path_factory):
         yield url
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(2400)
 @pytest.mark.parametrize("name", WITH_WIDGETS)
 def test_a_reader_runs_it_and_moves_everything(name, lab, browser, shots):
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     notebook = Notebook(page, lab(f"{name}.ipynb"))
-    notebook.run_all(seconds=300)
+    notebook.run_all(seconds=1200)
     assert notebook.failures() == []
     boxes = notebook.boxes()
     assert boxes

@@ -10,14 +10,17 @@ import pytest
 import yaml
 from checkout import contents, copy_of_tracked_files, offline_pip, small_environment
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="repo2docker does not run on Windows")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="repo2docker does not run on Windows"),
+    pytest.mark.xdist_group("binder"),  # one plan for most of them
+]
 
 
 def plan(folder):
     """The Dockerfile that repo2docker would build, and what it says while it decides."""
     command = [sys.executable, "-m", "repo2docker", "--no-build", "--debug", "--user-name", "ada", "--user-id", "1000"]
     command += ["--Repo2Docker.platform=linux/amd64"]  # as mybinder.org builds, whatever machine this is
-    done = subprocess.run([*command, str(folder)], capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run([*command, str(folder)], capture_output=True, text=True, check=False, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 

@@ -87,7 +87,7 @@ def run_cell(python, published):
         check=False,
         env=offline_pip() | redirect,
         cwd=python.parent,  # away from the checkout, where kpp_lib would be found
-        timeout=240,
+        timeout=900,
     )
 
 

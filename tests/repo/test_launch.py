@@ -11,7 +11,9 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CONFIGURATION = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = CONFIGURATION["project"]
+PYTHONS = [name.removeprefix("Programming Language :: Python :: ") for name in PROJECT["classifiers"]]
 
 
 def conda(file):
@@ -35,7 +37,19 @@ def test_the_server_runs_what_the_readme_names_on_every_system_and_python():
     assert {step.get("run") for step in jobs["test"]["steps"]} >= {"make check", "make test"}
     matrix = jobs["test"]["strategy"]["matrix"]
     assert {name.split("-")[0] for name in matrix["os"]} == {"ubuntu", "macos", "windows"}
-    assert all(f"Programming Language :: Python :: {v}" in PROJECT["classifiers"] for v in matrix["python"])
+    assert matrix["python"] == PYTHONS
+
+
+def test_the_same_pythons_are_named_everywhere():
+    first, last = PYTHONS[0], PYTHONS[-1]
+    (_, low), (_, high) = (version.split(".") for version in (first, last))
+    assert PYTHONS == [f"3.{minor}" for minor in range(int(low), int(high) + 1)]
+    assert PROJECT["requires-python"] == f">={first},<3.{int(high) + 1}"
+    makefile = (ROOT / "Makefile").read_text()
+    assert f"({first} to {last})" in makefile and f"{', '.join(PYTHONS[:-1])} or {last} is needed" in makefile
+    assert f"(3, {low}) <= sys.version_info[:2] <= (3, {high})" in makefile
+    assert f"You need Python {first} to {last} and `make`" in (ROOT / "README.md").read_text()
+    assert CONFIGURATION["tool"]["ruff"]["target-version"] == f"py3{low}"
 
 
 def test_pre_commit_syncs_notebooks_and_runs_the_checks_of_make():

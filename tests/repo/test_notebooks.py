@@ -11,8 +11,9 @@ import yaml
 from check_pairs import first_difference, pair_problems
 
 from kpp_lib.course.alt_text import alt_text, has_picture
-from kpp_lib.tour.bands import load_bands
+from kpp_lib.tour.bands import compare, load_bands
 from kpp_lib.tour.params import declared, for_notebooks
+from kpp_lib.tour.run import collect, source_key
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -76,6 +77,13 @@ def test_outputs_are_committed_and_hold_no_error(path):
     assert any(cell.outputs for cell in cells)
     not_run = [cell.source for cell in cells if cell.execution_count is None]
     assert not not_run, "committed without having been run; `make outputs`"
+
+
+@each_notebook
+def test_committed_numbers_lie_in_the_bands(path):
+    """What a reader sees before running anything, held to what the tour is held to."""
+    metrics, sources, failures = collect(path.stem, read(path))
+    assert failures + compare(path.stem, source_key(sources), metrics, EXPECTED / f"{path.stem}.json") == []
 
 
 @each_notebook

@@ -34,6 +34,9 @@ def lines(report, name):
     return report["notebooks"][name]["failures"]
 
 
+pytestmark = pytest.mark.xdist_group("tour")  # the course is executed once
+
+
 @pytest.fixture(scope="module")
 def course(tmp_path_factory):
     """Four notebooks, executed once: all well, a cell that raises, metrics out of band, bands for another source."""
@@ -50,11 +53,11 @@ def course(tmp_path_factory):
         new_markdown_cell("## A <picture>"),
         new_code_cell(f"png = '{PNG}'\n{PICTURE}"),
         new_markdown_cell("*Picture:* one red & lonely pixel."),
-        new_code_cell("import time; time.sleep(0.5)"),
+        new_code_cell("import time\nheld = b'x' * (300 * 2**20)\ntime.sleep(0.5)"),
     )  # fmt: skip
     write(
         notebooks, "01_fails",
-        parameters(), imports, new_code_cell("tour.record('a', 1.0)"),
+        parameters(), imports, new_code_cell("import time; time.sleep(1)"), new_code_cell("tour.record('a', 1.0)"),
         new_markdown_cell("Now it breaks."), new_code_cell("raise KeyError('no such digit')"),
         new_code_cell("tour.record('b', 2.0)"),
     )  # fmt: skip
@@ -82,7 +85,7 @@ def course(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JUPYTER_PATH", str(root / "jupyter"))
         with contextlib.redirect_stdout(io.StringIO()) as progress:
-            report = tour.run_tour(notebooks, root / "fast.yaml", out, expected)
+            report = tour.run_tour(notebooks, root / "fast.yaml", out, expected, jobs=2)
     return SimpleNamespace(root=root, out=out, report=report, notebooks=notebooks, progress=progress.getvalue())
 
 
@@ -107,7 +110,7 @@ def test_peak_memory_is_reported(course):
 
 
 def test_failing_cell_is_named_and_leaves_its_copy(course):
-    assert lines(course.report, "01_fails") == ["01_fails, cell 5: KeyError: 'no such digit'"]
+    assert lines(course.report, "01_fails") == ["01_fails, cell 6: KeyError: 'no such digit'"]
     assert not course.report["notebooks"]["01_fails"]["completed"]
     executed = nbformat.read(course.out / "01_fails.ipynb", as_version=4)
     assert any(o.output_type == "error" for cell in executed.cells for o in cell.get("outputs", []))
@@ -144,9 +147,37 @@ def test_page_has_the_picture_with_its_words_and_asks_nobody(course):
 
 
 def test_one_progress_line_per_notebook(course):
-    names = ["00_good", "01_fails", "02_outside", "03_source"]
-    for count, (name, line) in enumerate(zip(names, course.progress.splitlines(), strict=True), start=1):
-        assert line.startswith(f"[{count}/4] {name} ") and line.endswith("ok" if name == "00_good" else "FAILED")
+    first, *ended = course.progress.splitlines()
+    assert first == "running 4 notebooks, 2 at a time"
+    assert [line.split()[0] for line in ended] == [f"[{count}/4]" for count in (1, 2, 3, 4)]
+    assert {line.split()[1]: line.split()[-1] for line in ended} == {
+        "00_good": "ok", "01_fails": "FAILED", "02_outside": "FAILED", "03_source": "FAILED",
+    }  # fmt: skip
+    assert list(course.report["notebooks"]) == sorted(course.report["notebooks"])  # however they ended
+
+
+def test_kernels_side_by_side_are_measured_one_by_one(course):
+    """00 holds 300 MiB more while 01 runs beside it."""
+    peak = {name: visit["peak_mib"] for name, visit in course.report["notebooks"].items()}
+    assert peak["00_good"] > peak["01_fails"] + 250
+
+
+def test_the_notebooks_that_the_parameters_name_start_first(course):
+    (course.root / "order.yaml").write_text("03_source: {}\ncommon: {}\n01_fails:\n  seed: 1\n")
+    paths = sorted(course.notebooks.glob("*.ipynb"))
+    names = [path.stem for path in run._longest_first(paths, course.root / "order.yaml")]
+    assert names == ["03_source", "01_fails", "00_good", "02_outside"]
+
+
+def test_a_process_that_does_not_come_back_is_a_failure_of_its_notebook():
+    lost = run._lost("04_training", {"steps": 3}, RuntimeError("A process ended\nabruptly"))
+    assert lost["failures"] == ["04_training: RuntimeError: A process ended"] and not lost["ok"]
+
+
+@pytest.mark.parametrize("jobs", [0, -1, True, 1.5])
+def test_jobs_are_a_whole_number_from_one(course, jobs):
+    with pytest.raises(ValueError, match="jobs: got .* expected a whole number from 1"):
+        tour.run_tour(course.notebooks, course.root / "fast.yaml", course.root / "out4", None, jobs=jobs)
 
 
 def test_command_line_exit_status_and_last_words(course, monkeypatch, capsys):
@@ -160,11 +191,11 @@ def test_command_line_exit_status_and_last_words(course, monkeypatch, capsys):
         "FAILED 03_source:",
     ]
     assert printed[-1].startswith("tour: 1 of 4 notebooks ok, 5 failures")
-    assert asked[0][3:] == (Path("tests/expected"), ["00", "03"], peaks.limit())
+    assert asked[0][3:] == (Path("tests/expected"), ["00", "03"], peaks.limit(), min(2, run.cores()))
     good = course.report | {"failures": []}
     monkeypatch.setattr(run, "run_tour", lambda *args: asked.append(args) or good)
-    assert tour.main(["--params", "x/full.yaml"]) == 0
-    assert asked[1][3:] == (Path("tests/expected/full"), None, None)
+    assert tour.main(["--params", "x/full.yaml", "--jobs", "3"]) == 0
+    assert asked[1][3:] == (Path("tests/expected/full"), None, None, 3)
     capsys.readouterr()
     assert tour.main(["--write-bands"]) == 0
     assert asked[2][3] is None
@@ -269,7 +300,7 @@ def test_a_metric_recorded_twice_is_a_failure():
 
     injected = new_code_cell("", metadata={"tags": ["injected-parameters"]})
     notebook = new_notebook(cells=[cell(1.0), injected, cell(2.0)])
-    _, _, failures = run._collect("04_training", notebook)
+    _, _, failures = run.collect("04_training", notebook)
     assert failures == ["04_training, cell 2: metric 'recon' was already recorded in cell 1"]
 
 
