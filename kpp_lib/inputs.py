@@ -14,6 +14,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 MOST = 2**63 - 1  # of a seed, as torch.Generator takes it
@@ -133,3 +134,155 @@ def check_row(name: str, value: Any, count: int) -> Sequence[Any]:
     if not isinstance(value, list | tuple) or len(value) != count:
         raise wrong(name, value, f"a list of {count}")
     return value
+
+
+def check_kind(name: str, value: Any, kind: type | tuple[type, ...], expected: str) -> Any:
+    """An instance of a class; `expected` says which, and where one comes from."""
+    if not isinstance(value, kind):
+        raise wrong(name, _Words(f"a {type(value).__name__}"), expected)
+    return value
+
+
+def check_device(name: str, value: Any) -> torch.device:
+    """A device that this machine has, from its name."""
+    expected = "cpu, or a cuda or mps device of this machine"
+    if not isinstance(value, str | torch.device):
+        raise wrong(name, value, expected)
+    try:
+        device = torch.device(value)
+        if device.type != "meta":
+            torch.empty(0, device=device)
+            return device
+    except (RuntimeError, AssertionError, NotImplementedError):  # unknown, not compiled in, or no such card
+        pass
+    raise wrong(name, str(value), expected) from None
+
+
+def check_generator(name: str, value: Any, device: torch.device | str | None = None, needed: bool = False) -> Any:
+    """A torch.Generator, on a device of that type where one is named; None too, unless it is needed."""
+    expected = "a torch.Generator, such as kpp.seeded(0)" + ("" if needed else ", or None")
+    if value is None and not needed:
+        return None
+    if not isinstance(value, torch.Generator):
+        raise wrong(name, value, expected)
+    if device is not None and value.device.type != torch.device(device).type:
+        raise wrong(name, _Words(f"a generator on {value.device}"), f"one on {torch.device(device).type}")
+    return value
+
+
+# --- tensors --------------------------------------------------------------------------------------------------------
+
+Shape = tuple[int | str, ...]  # a letter is any length of at least 1; "..." at the front any dimensions
+NUMBERS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
+
+def check_tensor(
+    name: str,
+    value: Any,
+    shape: Shape,
+    device: torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    what: str = "finite numbers",
+) -> Tensor:
+    """Finite numbers of `shape`: a torch tensor on `device`, or a NumPy array, which goes there.
+
+    Returns floats: whole numbers become float32, float16 and bfloat16 too; float64 stays unless a `dtype` is asked for.
+    """
+    tensor = _numeric(name, value, shape, device, what)
+    if tensor.dtype == torch.bool:
+        raise wrong(name, value, f"{what} of shape {_spell(shape)}")
+    tensor = tensor.to(dtype or (torch.float64 if tensor.dtype == torch.float64 else torch.float32))
+    if not bool(torch.isfinite(tensor).all()):
+        bad = int((~torch.isfinite(tensor)).sum())
+        raise wrong(name, _Words(f"{bad} of {tensor.numel()} values that are NaN or infinite"), what)
+    return tensor
+
+
+def check_images(
+    name: str,
+    value: Any,
+    shape: Shape,
+    device: torch.device | None = None,
+    dtype: torch.dtype = torch.float32,
+    grey: bool = False,
+) -> Tensor:
+    """Images of `shape`: all pixels 0 or 1, or, where `grey` is allowed, in [0, 1]. Floats, whole numbers or bool.
+
+    Grey targets would add their own entropy to a Bernoulli "likelihood": they are refused where images are scored.
+    """
+    what = "images in [0, 1]" if grey else "binary images"
+    tensor = _numeric(name, value, shape, device, what)
+    right = (tensor >= 0) & (tensor <= 1) if grey else (tensor == 0) | (tensor == 1)
+    if not bool(right.all()):
+        low, high = float(tensor.min()), float(tensor.max())
+        advice = "load the data with binarize='fixed', 'dynamic' or 'threshold'"
+        if grey:
+            advice = "divide scans of 0 to 255 by 255"
+        elif high > 1:
+            advice = "for scans of 0 to 255, (x > 127)"
+        rest = "" if grey else " that are not all 0 or 1"
+        raise wrong(name, _Words(f"values in [{low:.3g}, {high:.3g}]{rest}"), f"{what}; {advice}")
+    return tensor.to(dtype)
+
+
+def check_positions(name: str, value: Any, count: int) -> Tensor:
+    """Positions int64 [n] in a row of `count`: whole numbers from 0 on, or a mask of `count` booleans."""
+    expected = f"one dimension of whole numbers from 0 to {count - 1}, or a mask of {count}"
+    if isinstance(value, list | tuple):
+        ok = all(isinstance(v, Integral) for v in value) and len({isinstance(v, bool | np.bool_) for v in value}) < 2
+        if not ok or any(abs(int(v)) > MOST for v in value):
+            raise wrong(name, value, expected)
+        value = torch.tensor(value) if value else torch.zeros(0, dtype=torch.int64)
+    tensor = _numeric(name, value, ("...",), None, expected)
+    if tensor.dtype == torch.bool and tuple(tensor.shape) == (count,):
+        return tensor.nonzero()[:, 0]
+    if tensor.dim() != 1 or tensor.dtype not in WHOLE:
+        raise wrong(name, value, expected)
+    if len(tensor) and (tensor.min() < 0 or tensor.max() >= count):
+        raise wrong(name, _Words(f"{int(tensor.min())} to {int(tensor.max())}"), expected)
+    return tensor.long()
+
+
+def _numeric(name: str, value: Any, shape: Shape, device: torch.device | None, what: str) -> Tensor:
+    """`value` as a plain tensor of numbers or booleans, of the right shape, where it should be."""
+    expected = f"{what} of shape {_spell(shape)}"
+    if isinstance(value, np.ndarray):
+        tensor = _from_numpy(value)
+        tensor = tensor if tensor is None or device is None else tensor.to(device)
+    else:
+        tensor = value if isinstance(value, Tensor) and not value.is_nested else None
+    if tensor is None or tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized:
+        raise wrong(name, value, expected)
+    if tensor.dtype not in (torch.bool, *NUMBERS, *WHOLE):
+        raise wrong(name, value, expected)
+    if not _fits(tuple(tensor.shape), shape):
+        empty = "" if tensor.numel() else ", not empty"
+        raise wrong(name, _Words(f"shape {tuple(tensor.shape)}"), f"{expected}{empty}")
+    if device is not None and tensor.device != device:
+        raise wrong(name, _Words(f"a tensor on {tensor.device}"), f"one on {device}: {name}.to('{device}')")
+    return tensor
+
+
+def _from_numpy(array: np.ndarray) -> Tensor | None:
+    if array.dtype.kind not in "biuf" or isinstance(array, np.ma.MaskedArray):
+        return None
+    if array.dtype.kind == "u" and array.dtype.itemsize > 1:
+        array = array.astype(np.int64)
+    native = array.astype(array.dtype.newbyteorder("="), copy=True)  # a copy: no answer of ours is tied to the array
+    try:
+        return torch.from_numpy(native)
+    except TypeError:  # a float of 128 bits
+        return torch.from_numpy(native.astype(np.float64))
+
+
+def _fits(given: tuple[int, ...], shape: Shape) -> bool:
+    if shape[:1] == ("...",):
+        given, shape = given[len(given) - len(shape) + 1 :] if len(given) >= len(shape) - 1 else (), shape[1:]
+    if len(given) != len(shape):
+        return False
+    return all(have >= 1 if isinstance(want, str) else have == want for have, want in zip(given, shape, strict=True))
+
+
+def _spell(shape: Shape) -> str:
+    return f"[{', '.join(map(str, shape))}]"

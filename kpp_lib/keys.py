@@ -10,7 +10,10 @@ from torch.distributions import Independent, Normal
 
 from .bound import gaussian
 from .config import Config
+from .inputs import check_choice, check_number, check_tensor
 from .layers import dense
+
+SQUASHES = ("tanh", "in_frame", "fixed", "clip", "none")
 
 
 def squash(y: Tensor, kind: str = "tanh", window: float = 0.25) -> Tensor:
@@ -23,7 +26,15 @@ def squash(y: Tensor, kind: str = "tanh", window: float = 0.25) -> Tensor:
       clip      y / 3, clipped to [-1, 1]
       in_frame  s = sigmoid, centre = tanh * (1 - s): the window lies inside the memory whatever the key
       fixed     s = `window` always, centre = tanh * (1 - s); the first number of the key is then not used
+
+    Raises ValueError for keys that are no finite numbers [..., 3], an unknown kind, or a window outside (0, 1].
     """
+    y = check_tensor("y", y, ("...", 3))
+    return squash_unchecked(y, check_choice("kind", kind, SQUASHES), check_number("window", window, above=0, most=1))
+
+
+def squash_unchecked(y: Tensor, kind: str, window: float) -> Tensor:
+    """`squash` for the inside of a training step, where a look at the values would wait for a GPU."""
     s, centre = y[..., :1], y[..., 1:]
     if kind == "none":
         return y
@@ -34,10 +45,8 @@ def squash(y: Tensor, kind: str = "tanh", window: float = 0.25) -> Tensor:
     if kind == "in_frame":
         # from 0.05: a window of no width cannot be written to
         half = 0.05 + 0.9 * torch.sigmoid(s)
-    elif kind == "fixed":
+    else:  # fixed
         half = torch.full_like(s, window)
-    else:
-        raise ValueError(f"kind: got {kind!r}, expected one of tanh, in_frame, fixed, clip, none")
     return torch.cat([half, torch.tanh(centre) * (1 - half)], dim=-1)
 
 

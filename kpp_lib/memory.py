@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import Config
+from .inputs import check_choice, check_count, check_flag, check_number, check_tensor, wrong
 from .layers import EvoNormS0, UpStack
 
 
@@ -19,8 +20,15 @@ def window_grid(window: Tensor, size: int, align_corners: bool = False) -> Tenso
     """Sampling points of each window: [N, 3] -> [N, size, size, 2], (x, y) coordinates in the frame of the memory.
 
     Equation 8 with theta = [[s, 0, x], [0, s, y]]. The paper calls the map source to target; what a sampler needs is
-    the place in the memory for each pixel of the block, which is this.
+    the place in the memory for each pixel of the block, which is this. Raises ValueError for windows that are no finite
+    numbers [N, 3], or a size below 1.
     """
+    window = check_tensor("window", window, ("N", 3))
+    return grid_unchecked(window, check_count("size", size), check_flag("align_corners", align_corners))
+
+
+def grid_unchecked(window: Tensor, size: int, align_corners: bool) -> Tensor:
+    """`window_grid` for the inside of a training step, where a look at the values would wait for a GPU."""
     s, x, y = window.unbind(-1)
     zero = torch.zeros_like(s)
     theta = torch.stack([torch.stack([s, zero, x], -1), torch.stack([zero, s, y], -1)], dim=1)  # [N, 2, 3]
@@ -38,14 +46,28 @@ def read_blocks(
     """m_tk = f_ST(M, y_tk), equations 5 and 9: [B, C, S, S], [B, T, K, 3] -> [B, T, K, C, size, size].
 
     All windows of an episode are stacked into one tall grid, so the memory is sampled once and never copied T*K times.
+    Raises ValueError for other shapes, devices or modes, for NaN, and for a memory that is not square.
     """
-    if memory.dim() != 4 or window.dim() != 4 or window.shape[-1] != 3 or window.shape[0] != memory.shape[0]:
-        raise ValueError(
-            f"window: got {tuple(window.shape)} for a memory {tuple(memory.shape)}, expected [B, T, K, 3] and "
-            "[B, C, S, S] with the same B"
-        )
+    memory = check_memory(memory)
+    window = check_tensor("window", window, (len(memory), "T", "K", 3), memory.device, memory.dtype)
+    check_choice("mode", mode, ("bilinear", "nearest"))
+    check_choice("padding", padding, ("zeros", "border", "reflection"))
+    size, align_corners = check_count("size", size), check_flag("align_corners", align_corners)
+    return read_unchecked(memory, window, size, mode, padding, align_corners)
+
+
+def check_memory(memory: Tensor) -> Tensor:
+    """Memories [B, C, S, S] of any size: finite numbers, square."""
+    memory = check_tensor("memory", memory, ("B", "C", "S", "S"))
+    if memory.shape[2] != memory.shape[3]:
+        raise wrong("memory", list(memory.shape), "a square one, [B, C, S, S]")
+    return memory
+
+
+def read_unchecked(memory: Tensor, window: Tensor, size: int, mode: str, padding: str, align_corners: bool) -> Tensor:
+    """`read_blocks` for the inside of a training step, where a look at the values would wait for a GPU."""
     b, t, k, _ = window.shape
-    grid = window_grid(window.reshape(-1, 3), size, align_corners).view(b, t * k * size, size, 2)
+    grid = grid_unchecked(window.reshape(-1, 3), size, align_corners).view(b, t * k * size, size, 2)
     tall = F.grid_sample(memory, grid, mode=mode, padding_mode=padding, align_corners=align_corners)  # [B, C, TKg, g]
     return tall.view(b, -1, t, k, size, size).permute(0, 2, 3, 1, 4, 5)  # [B, T, K, C, g, g]
 
@@ -69,8 +91,20 @@ def place_blocks(blocks: Tensor, window: Tensor, size: int, floor: float = 0.1) 
     blocks: [B, T, K, C, g, g]; window: [B, T, K, 3] with s > 0. Not in the paper: ours, after its picture of a heap
     (Figure 1: write at a pointer, read at the same pointer). `floor` is added to the summed masks, so empty memory is
     0. Equal to `grid_sample` of each block over the inverse affine grid (align_corners=False, zeros), in two matrix
-    products.
+    products. Raises ValueError for other shapes or devices, NaN, a window without width, and a floor that is not
+    above 0.
     """
+    blocks = check_tensor("blocks", blocks, ("B", "T", "K", "C", "g", "g"))
+    if blocks.shape[4] != blocks.shape[5]:
+        raise wrong("blocks", list(blocks.shape), "square ones, [B, T, K, C, g, g]")
+    window = check_tensor("window", window, (*blocks.shape[:3], 3), blocks.device, blocks.dtype)
+    if not bool((window[..., 0] > 0).all()):
+        raise wrong("window", float(window[..., 0].min()), "half-widths s above 0: no block fits into none")
+    return place_unchecked(blocks, window, check_count("size", size), check_number("floor", floor, above=0))
+
+
+def place_unchecked(blocks: Tensor, window: Tensor, size: int, floor: float) -> Tensor:
+    """`place_blocks` for the inside of a training step, where a look at the values would wait for a GPU."""
     b, t, k, c, g, _ = blocks.shape
     s, x, y = window.reshape(-1, 3).unbind(-1)
     across, down = (tents(v, s, g, size).view(b, t * k, size, g) for v in (x, y))  # [B, TK, S, g]
@@ -144,7 +178,7 @@ class PlacedWriter(nn.Module):
         c = self.config
         blocks = self.up(e.flatten(0, 1))  # [B*T, K*C, g, g]
         blocks = blocks.view(*e.shape[:2], c.reads, c.memory_channels, c.block_size, c.block_size)
-        return place_blocks(blocks, window, c.memory_size, c.place_floor)
+        return place_unchecked(blocks, window, c.memory_size, c.place_floor)
 
 
 WRITERS = {"pooled": PooledWriter, "slot_pooled": SlotPooledWriter, "placed": PlacedWriter}

@@ -76,7 +76,7 @@ def test_gradient_to_a_key_is_the_finite_difference_and_zero_outside():
 
 
 def test_wrong_shapes_are_named():
-    with pytest.raises(ValueError, match=r"window: got \(3, 3\) for a memory \(1, 3, 8, 8\)"):
+    with pytest.raises(ValueError, match=r"window: got shape \(3, 3\), expected .* \[1, T, K, 3\]"):
         read_blocks(torch.zeros(1, 3, 8, 8), torch.zeros(3, 3), 4)
 
 
