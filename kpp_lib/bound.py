@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal, kl_divergence
 
+from .draws import Share, draw
+
 
 @dataclass(frozen=True)
 class Bound:
@@ -67,14 +69,13 @@ def standard_normal(shape: tuple[int, ...], event_dims: int, like: Tensor) -> In
     return Independent(Normal(zeros, torch.ones_like(zeros)), event_dims)
 
 
-def sample(p: Independent, generator: torch.Generator | None = None) -> Tensor:
+def sample(p: Independent, generator: torch.Generator | Share | None = None) -> Tensor:
     """A reparameterised draw mean + sigma * epsilon (eq. 6, with sigma where it prints sigma^2).
 
     `torch.distributions` takes no generator, hence this function. The noise is drawn on the generator's own device, so
     a CPU generator gives the same draw whatever device the model is on.
     """
-    device = generator.device if generator is not None else p.mean.device
-    noise = torch.randn(p.mean.shape, generator=generator, device=device, dtype=p.mean.dtype)
+    noise = draw(torch.randn, p.mean.shape, generator, device=p.mean.device, dtype=p.mean.dtype)
     return p.mean + p.stddev * noise.to(p.mean.device)
 
 

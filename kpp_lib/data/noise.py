@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..draws import Share, draw
+
 
 def salt_and_pepper(x: Tensor, strength: float, generator: torch.Generator) -> Tensor:
     """Each pixel is replaced with probability `strength`, in [0, 1], by 0 or 1, one as likely as the other."""
@@ -46,15 +48,14 @@ def add_noise(x: Tensor, kind: str, strength: float, generator: torch.Generator)
     return KINDS[kind](x, strength, generator)
 
 
-def noisy_cue(x: Tensor, most: float, generator: torch.Generator) -> Tensor | None:
+def noisy_cue(x: Tensor, most: float, generator: torch.Generator | Share) -> Tensor | None:
     """Binary images [B, T, C, H, W] with a share of their bits flipped, uniform in [0, most] per image; None for most =
     0.
     """
     if most == 0:
         return None
-    device = generator.device
-    share = most * torch.rand(x.shape[:2], generator=generator, device=device)[:, :, None, None, None]
-    flips = torch.rand(x.shape, generator=generator, device=device) < share
+    share = most * draw(torch.rand, x.shape[:2], generator)[:, :, None, None, None]
+    flips = draw(torch.rand, x.shape, generator) < share
     return (x - flips.to(x)).abs()
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from ..bound import Bound
 from ..config import Config
@@ -17,12 +14,14 @@ from ..data.images import ImageSet
 from ..data.noise import noisy_cue
 from . import checkpoint as ckpt
 from .device import Speed, best_device
+from .distributed import World, joined, local_device
 from .optim import kl_weight, make_optimizer, make_schedule
 from .runlog import RunLog
 from .state import Run
 from .watch import Watch
 
 
+@joined()
 def fit(
     config: Config,
     data: ImageSet,
@@ -40,29 +39,32 @@ def fit(
     Called again with the same config and data, a stopped run goes on where it was, step for step as if never stopped. A
     folder with another run in it is a ValueError, as is any run with `resume=False`: nothing on disk is lost. Raises
     FloatingPointError, with the step and the term, when the loss is not finite. `device`: None takes KPP_DEVICE, else
-    the best there is. Under torchrun each process takes its own `config.episodes` episodes a step.
+    the best there is. Under torchrun the processes share the batch of `config.episodes` episodes: ValueError unless it
+    divides evenly, LostWorker when one of them dies.
     """
-    out, (rank, world) = Path(out), _join()
-    speed = Speed.of(device or best_device())
+    out, world = Path(out), World.now()
+    speed = Speed.of(local_device(device or best_device()))
     model = speed.lay_out(new_model(config))
     optimizer = make_optimizer(model, config, speed.fused)
-    run = Run(out, config, model, optimizer, data, rank, world)
+    run = Run(out, config, model, optimizer, data, world.rank, world.size)
     run.resume(resume)
     schedule = make_schedule(optimizer, config, run.step)
     episodes = Episodes(speed.place(data.train), config.length, config.episodes, config.seed)
-    forward = DistributedDataParallel(model) if world > 1 else model
-    log, watch = RunLog(out, rank, quiet, run.step), Watch(speed.device, log_every)
+    mine, forward = world.rows(config.episodes), world.wrap(model)
+    world.agree(step=run.step, data=data.digest, **config.to_dict())
+    log, watch = RunLog(out, world.rank, quiet, run.step), Watch(speed.device, log_every)
     run.check = watch.check
 
     for step in run.steps(log.bar(run.step, config.steps)):
-        x = episodes.batch(step * world + rank).x.to(speed.device)  # [B, T, C, H, W]
-        generator = speed.generator(config.seed, step, rank)
+        x = episodes.batch(step).x[mine].to(speed.device)  # [B, T, C, H, W]
+        generator = world.noise(speed.generator(config.seed, step, 0))
         with speed.autocast():
             bound = forward(x, generator, noisy_cue(x, config.cue_noise, generator)).mean()
         beta_z, beta_y = (kl_weight(step, config.steps, w) for w in (config.kl_z_warmup, config.kl_y_warmup))
         optimizer.zero_grad()
         bound.weighted(beta_z, beta_y).backward()
         norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+        bound = world.mean(bound)
         watch.see(step, bound, norm)  # stops a run whose loss is no number
         optimizer.step()
         lr = schedule.get_last_lr()[0]
@@ -70,12 +72,11 @@ def fit(
         done, last = step + 1, step + 1 == config.steps
         if done % log_every == 0 or last:
             log.write(done, "train", bound, beta_y, lr, run.seconds)
-        if rank == 0 and (done % eval_every == 0 or last):
+        if world.main and (done % eval_every == 0 or last):
             valid = validate(model, data)
             log.write(done, "valid", valid, beta_y, lr, run.seconds)
             run.validated(done, valid, full=beta_z == beta_y == 1)
-    if world > 1:
-        dist.barrier()
+    world.wait()
     return ckpt.load_model(out, speed.device)
 
 
@@ -100,10 +101,3 @@ def validate(model: ckpt.Model, data: ImageSet, episodes: int = 32) -> Bound:
         terms.append(torch.stack([b.recon[keep], b.kl_z[keep], b.kl_y[keep]]))
     model.train()
     return Bound(*torch.cat(terms, dim=1).mean(dim=1).cpu())
-
-
-def _join() -> tuple[int, int]:
-    world = int(os.environ.get("WORLD_SIZE", 1))
-    if world > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-    return (dist.get_rank(), world) if world > 1 else (0, 1)

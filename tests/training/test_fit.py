@@ -1,11 +1,6 @@
 """fit: it learns, resumes step for step, keeps what is on disk, and stops when the loss breaks."""
 
-import os
-import socket
-import subprocess
-import sys
 from contextlib import nullcontext
-from pathlib import Path
 
 import pytest
 import torch
@@ -131,28 +126,6 @@ def test_validation_leaves_the_model_training(tmp_path):
     a, b = engine.validate(model, bar_set()), engine.validate(model, bar_set())
     assert model.training and torch.equal(a.total, b.total)
     assert torch.equal(model.encoder.net.bn1.running_mean, statistics)
-
-
-def test_torchrun_with_two_processes(tmp_path):
-    """Both processes hold the same weights at the end, and only one writes."""
-    script = f"""
-import os, sys, torch
-sys.path.insert(0, "tests/training"); sys.path.insert(0, "tests/support")
-from test_fit import config, run
-model = run({str(tmp_path / "ddp")!r}, config(steps=4))
-torch.save([p.double().sum() for p in model.parameters()], {str(tmp_path)!r} + "/rank" + os.environ["RANK"])
-"""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    env = os.environ | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
-    root = Path(__file__).resolve().parents[2]
-    ranks = [subprocess.Popen([sys.executable, "-c", script], env=env | {"RANK": str(r)}, cwd=root) for r in range(2)]
-    assert [p.wait(timeout=120) for p in ranks] == [0, 0]
-    sums = [torch.load(tmp_path / f"rank{r}") for r in range(2)]
-    assert sums[0] == sums[1]
-    rows = read_log(tmp_path / "ddp" / "log.csv")
-    assert [int(r["step"]) for r in rows if r["split"] == "train"] == [1, 2, 3, 4]
 
 
 def test_the_card_names_the_commit_that_the_process_began_with(tmp_path, monkeypatch):
