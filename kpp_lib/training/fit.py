@@ -50,8 +50,8 @@ def fit(
     run.resume(resume)
     schedule = make_schedule(optimizer, config, run.step)
     episodes = Episodes(speed.place(data.train), config.length, config.episodes, config.seed)
-    mine, forward = world.rows(config.episodes), world.wrap(model)
     world.agree(step=run.step, data=data.digest, **config.to_dict())
+    mine, forward = world.rows(config.episodes), world.wrap(model)
     log, watch = RunLog(out, world.rank, quiet, run.step), Watch(speed.device, log_every)
     run.check = watch.check
 
