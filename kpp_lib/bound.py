@@ -8,6 +8,7 @@ Gaussian that it describes has to be sampled with sigma * epsilon.
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -49,8 +50,26 @@ def gaussian(mean: Tensor, log_var: Tensor, log_var_range: tuple[float, float], 
 
     The range is ours (the paper gives none): it keeps the learned prior from becoming arbitrarily sharp.
     """
-    std = torch.exp(0.5 * soft_clamp(log_var, *log_var_range))
-    return Independent(Normal(mean, std), event_dims)
+    std = torch.exp(0.5 * soft_clamp(full(log_var), *log_var_range))
+    return normal(full(mean), std, event_dims)
+
+
+def normal(mean: Tensor, std: Tensor, event_dims: int) -> Independent:
+    """N(mean, std^2). Its arguments are not looked at: a look would wait for a GPU, sixteen times a step.
+
+    A spread is an exponential here; what is no number any more, `training.watch` sees.
+    """
+    return Independent(Normal(mean, std, validate_args=False), event_dims)
+
+
+def full(v: Tensor) -> Tensor:
+    """`v` in float32 where autocast made it shorter: keys, spreads and log-likelihoods need more than 8 bits."""
+    return v.float() if v.dtype in (torch.bfloat16, torch.float16) else v
+
+
+def exact(device: torch.device) -> AbstractContextManager:
+    """No autocast inside: for keys and for what they point at (8 bits would move a window by a quarter of a pixel)."""
+    return torch.autocast(device.type, enabled=False) if device.type in ("cpu", "cuda") else nullcontext()
 
 
 def soft_clamp(v: Tensor, low: float, high: float) -> Tensor:
@@ -66,28 +85,33 @@ def soft_clamp(v: Tensor, low: float, high: float) -> Tensor:
 def standard_normal(shape: tuple[int, ...], event_dims: int, like: Tensor) -> Independent:
     """N(0, I) of the given shape, on the device and dtype of `like`: p(Y) of section 3.2."""
     zeros = torch.zeros(shape, dtype=like.dtype, device=like.device)
-    return Independent(Normal(zeros, torch.ones_like(zeros)), event_dims)
+    return normal(zeros, torch.ones_like(zeros), event_dims)
 
 
-def sample(p: Independent, generator: torch.Generator | Share | None = None) -> Tensor:
+def sample(p: Independent, generator: torch.Generator | Share | Tensor | None = None) -> Tensor:
     """A reparameterised draw mean + sigma * epsilon (eq. 6, with sigma where it prints sigma^2).
 
     `torch.distributions` takes no generator, hence this function. The noise is drawn on the generator's own device, so
-    a CPU generator gives the same draw whatever device the model is on.
+    a CPU generator gives the same draw whatever device the model is on. In place of a generator: epsilon itself.
     """
-    noise = draw(torch.randn, p.mean.shape, generator, device=p.mean.device, dtype=p.mean.dtype)
-    return p.mean + p.stddev * noise.to(p.mean.device)
+    noise = generator if isinstance(generator, Tensor) else epsilon(p.mean.shape, p.mean, generator)
+    return p.mean + p.stddev * noise
+
+
+def epsilon(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | Share | None) -> Tensor:
+    """N(0, 1) noise of a shape, with the device and dtype of `like`."""
+    return draw(torch.randn, shape, generator, device=like.device, dtype=like.dtype).to(like.device)
 
 
 def rows(p: Independent, which: slice | Tensor) -> Independent:
     """The part of a batch of Gaussians that `which` takes along its first dimension."""
-    return Independent(Normal(p.mean[which], p.stddev[which]), p.reinterpreted_batch_ndims)
+    return normal(p.mean[which], p.stddev[which], p.reinterpreted_batch_ndims)
 
 
 def regroup(p: Independent, b: int, t: int) -> Independent:
     """The same Gaussians in another batch shape [b, t], such as each image as an episode of its own."""
     mean, std = (v.reshape(b, t, *v.shape[2:]) for v in (p.mean, p.stddev))
-    return Independent(Normal(mean, std), p.reinterpreted_batch_ndims)
+    return normal(mean, std, p.reinterpreted_batch_ndims)
 
 
 def bound_terms(

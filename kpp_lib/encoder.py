@@ -19,25 +19,33 @@ def temporal_shift(x: Tensor, length: int, div: int = 8, wrap: bool = False) -> 
         return x
     if x.shape[0] % length:
         raise ValueError(f"length: got {length} for {x.shape[0]} images, expected a divisor of their number")
-    episodes = x.view(-1, length, *x.shape[1:])  # [B, T, C, H, W]
     n = x.shape[1] // div
-    ahead, behind, still = episodes[:, :, :n], episodes[:, :, n : 2 * n], episodes[:, :, 2 * n :]
-    ahead, behind = ahead.roll(-1, dims=1), behind.roll(1, dims=1)
-    if not wrap:
-        ahead = torch.cat([ahead[:, :-1], torch.zeros_like(ahead[:, -1:])], dim=1)
-        behind = torch.cat([torch.zeros_like(behind[:, :1]), behind[:, 1:]], dim=1)
-    return torch.cat([ahead, behind, still], dim=2).view_as(x)
+    ahead, behind = _neighbour(x[:, :n], length, 1, wrap), _neighbour(x[:, n : 2 * n], length, -1, wrap)
+    return torch.cat([ahead, behind, x[:, 2 * n :]], dim=1)
+
+
+def _neighbour(x: Tensor, length: int, step: int, wrap: bool) -> Tensor:
+    """For each image of x [B*T, C, H, W] the one `step` = 1 or -1 places on in its episode; past an end, see `wrap`.
+
+    In four dimensions throughout: maps in channels_last stay so.
+    """
+    index = torch.arange(x.shape[0], device=x.device)
+    place = index % length + step
+    if wrap:
+        return x.index_select(0, index - index % length + place % length)
+    inside = (place >= 0) & (place < length)
+    return torch.where(inside.view(-1, 1, 1, 1), torch.cat([x[step:], x[:step]]), 0.0)
 
 
 class TemporalShift(nn.Module):
-    """`temporal_shift` as a module. `length` is T of the episodes under way; the encoder sets it before each pass."""
+    """`temporal_shift` as a module; T of the episodes comes with the maps."""
 
     def __init__(self, div: int, wrap: bool) -> None:
         super().__init__()
-        self.div, self.wrap, self.length = div, wrap, 1
+        self.div, self.wrap = div, wrap
 
-    def forward(self, x: Tensor) -> Tensor:
-        return temporal_shift(x, self.length, self.div, self.wrap)
+    def forward(self, x: Tensor, length: int) -> Tensor:
+        return temporal_shift(x, length, self.div, self.wrap)
 
 
 class Encoder(nn.Module):
@@ -56,12 +64,23 @@ class Encoder(nn.Module):
                     block.conv1 = nn.Sequential(TemporalShift(config.shift_div, config.shift_wrap), block.conv1)
 
     def forward(self, x: Tensor) -> Tensor:
-        b, t = x.shape[:2]
-        for module in self.net.modules():
-            if isinstance(module, TemporalShift):
-                module.length = t
-        e = self.net(x.flatten(0, 1))  # [B*T, F]
-        return e.view(b, t, -1)
+        (b, t), net = x.shape[:2], self.net
+        maps = net.maxpool(net.relu(net.bn1(net.conv1(x.flatten(0, 1)))))  # [B*T, C, H, W], as torchvision's forward
+        for stage in (net.layer1, net.layer2, net.layer3, net.layer4):
+            for block in stage:
+                maps = _residual(block, maps, t)
+        return net.fc(net.avgpool(maps).flatten(1)).view(b, t, -1)  # [B*T, F] -> [B, T, F]
+
+
+def _residual(block: nn.Module, x: Tensor, length: int) -> Tensor:
+    """torchvision's BasicBlock, with T for the temporal shift before its first convolution, where there is one."""
+    if isinstance(block.conv1, nn.Sequential):
+        shift, conv1 = block.conv1
+        out = conv1(shift(x, length))
+    else:
+        out = block.conv1(x)
+    out = block.bn2(block.conv2(block.relu(block.bn1(out))))
+    return block.relu(out + (x if block.downsample is None else block.downsample(x)))
 
 
 def _resnet18(config: Config) -> nn.Module:

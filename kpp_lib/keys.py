@@ -6,9 +6,9 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Independent, Normal
+from torch.distributions import Independent
 
-from .bound import gaussian
+from .bound import gaussian, normal, rows
 from .config import Config
 from .inputs import check_choice, check_number, check_tensor
 from .layers import dense
@@ -100,7 +100,7 @@ class SlotKeys(nn.Module):
     def at(self, slot: Tensor) -> Independent:
         """q(y) of the slots numbered `slot`, of any shape."""
         q = self.slots()
-        return Independent(Normal(q.mean[slot], q.stddev[slot]), 2)
+        return rows(q, slot)
 
 
 def make_keys(config: Config) -> nn.Module:
@@ -113,8 +113,8 @@ def key_posterior(mean: Tensor, log_var: Tensor, config: Config) -> Independent:
     q = gaussian(mean, log_var + config.key_log_var, config.key_log_var_range, event_dims=2)
     if config.squash != "fixed":
         return q
-    used = mean.new_tensor([0.0, 1.0, 1.0])  # (s, x, y)
-    return Independent(Normal(q.mean * used, q.stddev * used + (1 - used)), 2)
+    unused = torch.arange(3, device=mean.device) == 0  # s of (s, x, y); made on the device: copied, it would wait
+    return normal(q.mean.masked_fill(unused, 0.0), q.stddev.masked_fill(unused, 1.0), 2)
 
 
 def slot_table(length: int, reads: int) -> Tensor:

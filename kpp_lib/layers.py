@@ -23,11 +23,13 @@ class EvoNormS0(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        n, c, h, w = x.shape
-        var = x.reshape(n, self.groups, -1).var(dim=2, unbiased=False)  # [N, G]
+        c = x.shape[1]
+        # no reshape: of maps in channels_last it would be a copy
+        var = x.unflatten(1, (self.groups, -1)).var(dim=(2, 3, 4), unbiased=False)  # [N, G]
         scale = self.weight * (var + self.eps).rsqrt().repeat_interleave(c // self.groups, dim=1)  # [N, C]
-        v, bias = self.v.view(1, c, 1, 1), self.bias.view(1, c, 1, 1)
-        return torch.addcmul(bias, x * torch.sigmoid(v * x), scale[:, :, None, None])
+        # in the precision of the maps: one float32 factor would make all that follows float32
+        v, bias, scale = (p.view(-1, c, 1, 1).to(x.dtype) for p in (self.v, self.bias, scale))
+        return torch.addcmul(bias, x * torch.sigmoid(v * x), scale)
 
 
 def _groups(channels: int) -> int:

@@ -6,10 +6,14 @@ import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Independent
 
+from .bound import full
+
 
 def bernoulli(logits: Tensor) -> Independent:
     """Independent Bernoulli pixels for logits [B, T, C, H, W]; `log_prob` is in nats per image."""
-    return Independent(Bernoulli(logits=logits, validate_args=False), 3)  # `check_binary` says it better, and once
+    return Independent(
+        Bernoulli(logits=full(logits), validate_args=False), 3
+    )  # `check_binary` says it better, and once
 
 
 def check_binary(x: Tensor) -> None:

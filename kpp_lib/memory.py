@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .bound import exact, full
 from .config import Config
 from .inputs import check_choice, check_count, check_flag, check_number, check_tensor, wrong
 from .layers import EvoNormS0, UpStack
@@ -42,10 +43,15 @@ def read_blocks(
     mode: str = "bilinear",
     padding: str = "zeros",
     align_corners: bool = False,
+    products: bool | None = None,
 ) -> Tensor:
     """m_tk = f_ST(M, y_tk), equations 5 and 9: [B, C, S, S], [B, T, K, 3] -> [B, T, K, C, size, size].
 
-    All windows of an episode are stacked into one tall grid, so the memory is sampled once and never copied T*K times.
+    With `products` as two matrix products, else by `grid_sample`, all windows of an episode stacked into one tall grid,
+    so that the memory is never copied T*K times. None: products on CUDA, where the gradient of `grid_sample` is a sum
+    in no fixed order, so that no run could be repeated. On a CPU it can, and `grid_sample` does not care how large a
+    memory is; the products cost in proportion to S^2, so they end at S = 128.
+
     Raises ValueError for other shapes, devices or modes, for NaN, and for a memory that is not square.
     """
     memory = check_memory(memory)
@@ -53,7 +59,8 @@ def read_blocks(
     check_choice("mode", mode, ("bilinear", "nearest"))
     check_choice("padding", padding, ("zeros", "border", "reflection"))
     size, align_corners = check_count("size", size), check_flag("align_corners", align_corners)
-    return read_unchecked(memory, window, size, mode, padding, align_corners)
+    products = None if products is None else check_flag("products", products)
+    return read_unchecked(memory, window, size, mode, padding, align_corners, products)
 
 
 def check_memory(memory: Tensor) -> Tensor:
@@ -64,25 +71,66 @@ def check_memory(memory: Tensor) -> Tensor:
     return memory
 
 
-def read_unchecked(memory: Tensor, window: Tensor, size: int, mode: str, padding: str, align_corners: bool) -> Tensor:
+def read_unchecked(
+    memory: Tensor,
+    window: Tensor,
+    size: int,
+    mode: str,
+    padding: str,
+    align_corners: bool,
+    products: bool | None = None,
+) -> Tensor:
     """`read_blocks` for the inside of a training step, where a look at the values would wait for a GPU."""
+    if memory.is_cuda and memory.shape[-1] <= 128 if products is None else products:
+        return _multiplied(memory, window, size, mode, padding, align_corners)
     b, t, k, _ = window.shape
     grid = grid_unchecked(window.reshape(-1, 3), size, align_corners).view(b, t * k * size, size, 2)
     tall = F.grid_sample(memory, grid, mode=mode, padding_mode=padding, align_corners=align_corners)  # [B, C, TKg, g]
     return tall.view(b, -1, t, k, size, size).permute(0, 2, 3, 1, 4, 5)  # [B, T, K, C, g, g]
 
 
-def tents(centre: Tensor, half: Tensor, cells: int, size: int) -> Tensor:
-    """Equation 9's weights along one axis: N windows -> [N, size, cells], max(0, 1 - |i - n|) for pixel i and cell n.
+def _multiplied(memory: Tensor, window: Tensor, size: int, mode: str, padding: str, align_corners: bool) -> Tensor:
+    """`read_blocks` as (weights down) x memory x (weights across), for a window is axis-parallel."""
+    (b, c, cells, _), (_, t, k, _) = memory.shape, window.shape
+    s, x, y = window.reshape(b, t * k, 3).unbind(-1)
+    ticks = _ticks(size, align_corners, window)
+    places = (_in_cells(s[..., None] * ticks + v[..., None], cells, align_corners) for v in (x, y))
+    across, down = (tents(_padded(p, cells, padding, align_corners), cells, mode) for p in places)  # [B, TK, g, S]
+    rows = down.flatten(1, 2) @ memory.transpose(1, 2).reshape(b, cells, c * cells)  # [B, TKg, S] x [B, S, CS]
+    rows = rows.view(b, t * k, size * c, cells) @ across.mT  # [B, TK, gC, S] x [B, TK, S, g]
+    return rows.view(b, t, k, size, c, size).transpose(3, 4)  # [B, T, K, C, g, g]
 
-    A window is axis-parallel, so the bilinear weight of a pixel is such a factor along x times one along y.
+
+def _ticks(size: int, align_corners: bool, like: Tensor) -> Tensor:
+    """The pixels of a block or memory along one axis, in [-1, 1]: centres, or the two ends with `align_corners`."""
+    number = torch.arange(size, device=like.device, dtype=like.dtype)
+    return 2 * number / max(1, size - 1) - 1 if align_corners else (2 * number + 1) / size - 1
+
+
+def _in_cells(place: Tensor, cells: int, align_corners: bool) -> Tensor:
+    """A place in [-1, 1] in units of cells, 0 for the centre of the first one."""
+    return (place + 1) / 2 * (cells - 1) if align_corners else ((place + 1) * cells - 1) / 2
+
+
+def _padded(place: Tensor, cells: int, padding: str, align_corners: bool) -> Tensor:
+    """Where a place outside the memory reads instead, in units of cells: nowhere (zeros), at its border, mirrored."""
+    if padding == "reflection":
+        low, span = (0.0, cells - 1) if align_corners else (-0.5, cells)
+        place = (place - low).abs() % (2 * span)  # two mirrors repeat
+        place = low + torch.minimum(place, 2 * span - place)
+    return place if padding == "zeros" else place.clamp(0, cells - 1)
+
+
+def tents(place: Tensor, cells: int, mode: str = "bilinear") -> Tensor:
+    """Equation 9's weights along an axis: places [..., size] -> [..., size, cells], max(0, 1 - |place - n|) for cell n.
+
+    A window is axis-parallel, so the bilinear weight of a pixel is such a factor along x times one along y. "nearest":
+    1 for the nearest cell, the even one of two, and no gradient to the place.
     """
-    pixel = (
-        2 * torch.arange(size, device=centre.device, dtype=centre.dtype) + 1
-    ) / size - 1  # centres, align_corners=False
-    inside = (pixel - centre[:, None]) / half[:, None]  # the memory's pixels in the frame of the block
-    place = ((inside + 1) * cells - 1) / 2  # in units of its cells
-    return torch.clamp(1 - (place[:, :, None] - torch.arange(cells, device=centre.device)).abs(), min=0)
+    cell = torch.arange(cells, device=place.device)
+    if mode == "nearest":
+        return (place.round()[..., None] == cell).to(place.dtype)
+    return torch.clamp(1 - (place[..., None] - cell).abs(), min=0)
 
 
 def place_blocks(blocks: Tensor, window: Tensor, size: int, floor: float = 0.1) -> Tensor:
@@ -106,8 +154,10 @@ def place_blocks(blocks: Tensor, window: Tensor, size: int, floor: float = 0.1) 
 def place_unchecked(blocks: Tensor, window: Tensor, size: int, floor: float) -> Tensor:
     """`place_blocks` for the inside of a training step, where a look at the values would wait for a GPU."""
     b, t, k, c, g, _ = blocks.shape
-    s, x, y = window.reshape(-1, 3).unbind(-1)
-    across, down = (tents(v, s, g, size).view(b, t * k, size, g) for v in (x, y))  # [B, TK, S, g]
+    s, x, y = window.reshape(b, t * k, 3).unbind(-1)
+    ticks = _ticks(size, False, window)  # the memory's pixels, and below where they lie in each block, in its cells
+    places = (_in_cells((ticks - v[..., None]) / s[..., None], g, align_corners=False) for v in (x, y))
+    across, down = (tents(p, g) for p in places)  # [B, TK, S, g]
     rows = torch.einsum("bncij,bnxj->bncix", blocks.flatten(1, 2), across)  # [B, TK, C, g, S]
     summed = torch.einsum("bnyi,bncix->bcyx", down, rows)
     mask = torch.einsum("bny,bnx->byx", down.sum(-1), across.sum(-1))[:, None]  # what blocks of ones would leave
@@ -127,7 +177,7 @@ class PooledWriter(nn.Module):
         )
 
     def forward(self, e: Tensor, window: Tensor) -> Tensor:
-        return self.up(e.mean(dim=1))  # [B, T, F] -> [B, F] -> [B, C, S, S]
+        return full(self.up(e.mean(dim=1)))  # [B, T, F] -> [B, F] -> [B, C, S, S]
 
 
 class SlotPooledWriter(nn.Module):
@@ -157,7 +207,7 @@ class SlotPooledWriter(nn.Module):
                 "that write='slot_pooled' was built with"
             )
         bound = torch.einsum("ts,btu->bsu", self.codes[: e.shape[1]], self.project(e))  # [B, T, 32]
-        return self.up(bound.flatten(1))
+        return full(self.up(bound.flatten(1)))
 
 
 class PlacedWriter(nn.Module):
@@ -177,8 +227,9 @@ class PlacedWriter(nn.Module):
     def forward(self, e: Tensor, window: Tensor) -> Tensor:
         c = self.config
         blocks = self.up(e.flatten(0, 1))  # [B*T, K*C, g, g]
-        blocks = blocks.view(*e.shape[:2], c.reads, c.memory_channels, c.block_size, c.block_size)
-        return place_unchecked(blocks, window, c.memory_size, c.place_floor)
+        blocks = full(blocks).view(*e.shape[:2], c.reads, c.memory_channels, c.block_size, c.block_size)
+        with exact(e.device):
+            return place_unchecked(blocks, window, c.memory_size, c.place_floor)
 
 
 WRITERS = {"pooled": PooledWriter, "slot_pooled": SlotPooledWriter, "placed": PlacedWriter}
@@ -204,5 +255,7 @@ class PriorNet(nn.Module):
 
     def forward(self, blocks: Tensor) -> tuple[Tensor, Tensor]:
         b, t = blocks.shape[:2]
-        mean, log_var = self.layers(blocks.flatten(0, 1).flatten(1, 2)).view(b, t, -1).chunk(2, dim=-1)
+        maps = self.layers[:-1](blocks.flatten(0, 1).flatten(1, 2))
+        with exact(blocks.device):
+            mean, log_var = self.layers[-1](full(maps)).view(b, t, -1).chunk(2, dim=-1)
         return mean, log_var

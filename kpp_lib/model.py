@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Independent
 
-from .bound import Bound, bound_terms, gaussian, regroup, rows, sample, standard_normal
+from .bound import Bound, bound_terms, epsilon, exact, full, gaussian, regroup, rows, sample, standard_normal
 from .config import Config
 from .decoder import Decoder
+from .draws import Share
 from .encoder import Encoder
 from .inputs import (
     check_choice,
@@ -26,6 +27,8 @@ from .inputs import (
 from .keys import SlotKeys, make_keys, squash_unchecked
 from .layers import dense
 from .memory import WRITERS, PriorNet, read_unchecked
+
+Noise = torch.Generator | Share | tuple[Tensor, Tensor] | None  # where samples come from, or epsilon itself (`noise`)
 
 
 class Posterior(NamedTuple):
@@ -70,6 +73,7 @@ class KanervaPlusPlus(nn.Module):
         self.writer = WRITERS[c.write](c)
         self.prior_net = PriorNet(c)
         self.decoder = Decoder(c)
+        self.products: bool | None = None  # how blocks are read, see `read_blocks`
 
     # --- inference ----------------------------------------------------------------------------------------------
 
@@ -81,9 +85,10 @@ class KanervaPlusPlus(nn.Module):
         return self._encode(images_of(self, "x", x, grey=True))
 
     def _encode(self, x: Tensor) -> Posterior:
-        e = self.encoder(x)
-        mean, log_var = self.posterior_net(e).chunk(2, dim=-1)
-        q_y = self.key_model(e)
+        e = full(self.encoder(x))
+        with exact(x.device):
+            mean, log_var = self.posterior_net(e).chunk(2, dim=-1)
+            q_y = self.key_model(e)
         return Posterior(e, gaussian(mean, log_var, self.config.log_var_range), q_y, q_y.mean)
 
     def infer(self, x: Tensor, memory: Tensor | None = None) -> Posterior:
@@ -146,7 +151,7 @@ class KanervaPlusPlus(nn.Module):
         return self._write(x, posterior)
 
     def _write(self, x: Tensor, posterior: Posterior) -> Tensor:
-        e = posterior.e if self.write_encoder is None else self.write_encoder(x)
+        e = posterior.e if self.write_encoder is None else full(self.write_encoder(x))
         return self.writer(e, squash_unchecked(posterior.place, self.config.squash, self.config.window))
 
     # --- reading and decoding -----------------------------------------------------------------------------------
@@ -164,7 +169,10 @@ class KanervaPlusPlus(nn.Module):
     def _read(self, memory: Tensor, y: Tensor) -> Tensor:
         c = self.config
         window = squash_unchecked(y, c.squash, c.window)
-        return read_unchecked(memory, window, c.block_size, c.read_mode, c.read_padding, c.align_corners)
+        with exact(memory.device):
+            return read_unchecked(
+                memory, window, c.block_size, c.read_mode, c.read_padding, c.align_corners, self.products
+            )
 
     def prior(self, memory: Tensor, y: Tensor) -> Independent:
         """p(Z | M_hat, Y), event [L]: memory [B, 3, S, S], y [B, T, K, 3]."""
@@ -186,13 +194,21 @@ class KanervaPlusPlus(nn.Module):
 
     # --- the bound ----------------------------------------------------------------------------------------------
 
-    def forward(self, x: Tensor, generator: torch.Generator | None = None, cue: Tensor | None = None) -> Bound:
+    def forward(self, x: Tensor, generator: Noise = None, cue: Tensor | None = None) -> Bound:
         """The bound as trained; the name that DistributedDataParallel wraps.
 
         Where keys are looked up, training reads each image where it was written: a bound as well, and one with a
         gradient before there is anything to find. No values are checked here: a GPU would be waited for at every step.
         """
         return self._bound(x, None, generator, cue, by_position=True)
+
+    def noise(self, x: Tensor, generator: torch.Generator | Share | None = None) -> tuple[Tensor, Tensor]:
+        """Epsilon of one sample of y and z for x, [B, T, K, 3] and [B, T, L]: what `forward` takes for a generator.
+
+        The same draws in the same order; a compiled or captured model cannot draw them itself.
+        """
+        c, images = self.config, x.shape[:2]
+        return epsilon((*images, c.reads, 3), self._at, generator), epsilon((*images, c.latent), self._at, generator)
 
     def bound(
         self,
@@ -216,12 +232,7 @@ class KanervaPlusPlus(nn.Module):
         return self._bound(x, memory, generator, cue, check_flag("by_position", by_position))
 
     def _bound(
-        self,
-        x: Tensor,
-        memory: Tensor | None,
-        generator: torch.Generator | None,
-        cue: Tensor | None,
-        by_position: bool,
+        self, x: Tensor, memory: Tensor | None, generator: Noise, cue: Tensor | None, by_position: bool
     ) -> Bound:
         b = x.shape[0]
         seen = self._encode(x if cue is None else torch.cat([x, cue]))  # one pass, so that BatchNorm sees both alike
@@ -238,8 +249,9 @@ class KanervaPlusPlus(nn.Module):
         check_generator("generator", generator)
         return self._terms(x, posterior, memory_of(self, memory, len(x)), generator)
 
-    def _terms(self, x: Tensor, posterior: Posterior, memory: Tensor, generator: torch.Generator | None) -> Bound:
-        y, z = sample(posterior.q_y, generator), sample(posterior.q_z, generator)
+    def _terms(self, x: Tensor, posterior: Posterior, memory: Tensor, generator: Noise) -> Bound:
+        of_y, of_z = generator if isinstance(generator, tuple) else (generator, generator)
+        y, z = sample(posterior.q_y, of_y), sample(posterior.q_z, of_z)
         return bound_terms(
             x, self.decoder(z), posterior.q_z, self._prior(memory, y), posterior.q_y, self.p_y(*x.shape[:2])
         )

@@ -150,3 +150,21 @@ def test_prior_net_shapes(size):
     config = Config.preset("tiny", block_size=size, latent=5)
     mean, log_var = PriorNet(config)(torch.randn(2, 3, config.reads, 3, size, size))
     assert mean.shape == log_var.shape == (2, 3, 5)
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+@pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
+@pytest.mark.parametrize("mode", ["bilinear", "nearest"])
+def test_two_matrix_products_are_grid_sample(mode, padding, align_corners):
+    """What CUDA reads with, against what CPUs read with: blocks and gradients, windows far outside and mirrored too."""
+    g = seeded(9)
+    windows = torch.randn(2, 3, 2, 3, generator=g, dtype=torch.float64) * torch.tensor([0.5, 1.5, 1.5])
+    memory, weights = (torch.randn(*s, generator=g, dtype=torch.float64) for s in ((2, 3, 16, 16), (2, 3, 2, 3, 8, 8)))
+    results = []
+    for products in (False, True):
+        m, w = (v.clone().requires_grad_() for v in (memory, windows))
+        blocks = read_blocks(m, w, 8, mode, padding, align_corners, products)
+        (blocks * weights).sum().backward()
+        results.append((blocks.detach(), m.grad, torch.zeros_like(w) if w.grad is None else w.grad))
+    for by_sampling, by_products in zip(*results, strict=True):
+        torch.testing.assert_close(by_products, by_sampling)

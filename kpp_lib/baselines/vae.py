@@ -9,13 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Independent, kl_divergence
 
-from ..bound import Bound, gaussian, sample, standard_normal
+from ..bound import Bound, epsilon, exact, full, gaussian, sample, standard_normal
 from ..config import Config
 from ..decoder import Decoder
+from ..draws import Share
 from ..encoder import Encoder
 from ..inputs import check_count, check_generator, check_kind, check_tensor
 from ..layers import dense
 from ..model import images_of
+
+Noise = torch.Generator | Share | tuple[Tensor] | None
 
 
 class VAE(nn.Module):
@@ -38,12 +41,18 @@ class VAE(nn.Module):
         return self._infer(images_of(self, "x", x, grey=True))
 
     def _infer(self, x: Tensor) -> Independent:
-        mean, log_var = self.posterior_net(self.encoder(x)).chunk(2, dim=-1)
+        e = full(self.encoder(x))
+        with exact(x.device):
+            mean, log_var = self.posterior_net(e).chunk(2, dim=-1)
         return gaussian(mean, log_var, self.config.log_var_range)
 
-    def forward(self, x: Tensor, generator: torch.Generator | None = None, cue: Tensor | None = None) -> Bound:
+    def forward(self, x: Tensor, generator: Noise = None, cue: Tensor | None = None) -> Bound:
         """`bound` without its checks: the training step, and the name that DistributedDataParallel wraps."""
         return self._bound(x, generator, cue)
+
+    def noise(self, x: Tensor, generator: torch.Generator | Share | None = None) -> tuple[Tensor]:
+        """Epsilon of one sample of z for x, [B, T, L], as `KanervaPlusPlus.noise` has it."""
+        return (epsilon((*x.shape[:2], self.config.latent), next(self.parameters()), generator),)
 
     def bound(self, x: Tensor, generator: torch.Generator | None = None, cue: Tensor | None = None) -> Bound:
         """-ELBO in its terms, [B, T], nats per image; kl_y is zero, there are no keys.
@@ -55,9 +64,10 @@ class VAE(nn.Module):
         check_generator("generator", generator)
         return self._bound(x, generator, cue)
 
-    def _bound(self, x: Tensor, generator: torch.Generator | None, cue: Tensor | None) -> Bound:
+    def _bound(self, x: Tensor, generator: Noise, cue: Tensor | None) -> Bound:
         q_z = self._infer(x if cue is None else cue)
-        recon = -self.decoder(sample(q_z, generator)).log_prob(x)
+        z = sample(q_z, generator[0] if isinstance(generator, tuple) else generator)
+        recon = -self.decoder(z).log_prob(x)
         return Bound(
             recon, kl_divergence(q_z, standard_normal(tuple(q_z.mean.shape), 1, q_z.mean)), torch.zeros_like(recon)
         )

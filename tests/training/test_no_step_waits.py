@@ -1,0 +1,191 @@
+"""A step on a GPU is only queued there: nothing in it may ask the device for a number, or copy one over.
+
+Without a GPU this is counted on the CPU, and tried on tensors that say that they are on a GPU and hold nothing.
+"""
+
+import contextlib
+
+import pytest
+import torch
+from tiny_model import bar_set
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import kpp_lib as kpp
+from kpp_lib.config import RECIPES
+from kpp_lib.data.images import Images
+from kpp_lib.data.noise import noisy_cue
+from kpp_lib.training import fit as engine
+from kpp_lib.training.device import Speed
+from kpp_lib.training.state import Run
+from kpp_lib.training.watch import Watch
+
+GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+ASKING = {"item", "tolist", "__float__", "__int__", "__bool__", "__index__", "__len__", "cpu", "numpy", "nonzero"}
+OPERATIONS = ("_local_scalar_dense", "is_nonzero", "nonzero", "masked_select", "equal", "lift_fresh", "unique")
+
+
+class Counter(TorchDispatchMode):
+    """Notes what makes a host wait for its device: numbers asked for, numbers sent, sizes that depend on values."""
+
+    def __init__(self, found):
+        super().__init__()
+        self.found = found
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func._schema.name.removeprefix("aten::")
+        masks = name in ("index", "index_put_", "index_put") and any(
+            i is not None and i.dtype == torch.bool for i in args[1]
+        )
+        if name.rstrip("2") in OPERATIONS or masks:
+            self.found.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+class Calls(TorchFunctionMode):
+    """The same for calls that reach no operation, such as tolist."""
+
+    def __init__(self, found):
+        super().__init__()
+        self.found = found
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        name = getattr(func, "__name__", "")
+        if name in ASKING - {"__len__"}:
+            self.found.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+def grey_set():
+    """As `bar_set`, with training images whose bits are drawn anew."""
+    data = bar_set()
+    train = Images(255 * data.train.pixels, None, binary=False, redraw=True)
+    return kpp.ImageSet("grey", train, data.valid, data.test, source="made", binarize="dynamic", bits="made")
+
+
+def counted(monkeypatch, tmp_path, recipe, **overrides):
+    """What a run asks for in its steps but the last, which logs and validates."""
+    found, steps = [], Run.steps
+
+    def counting(run, bar):
+        for step in steps(run, bar):
+            with Counter(found), Calls(found):
+                yield step
+            if step == 4:  # the last step begins: its log and its validation may ask
+                break
+
+    monkeypatch.setattr(Run, "steps", counting)
+    monkeypatch.setattr(Watch, "check", lambda watch: None)  # a look every `log_every` steps, elsewhere than on a CPU
+    monkeypatch.setenv("KPP_SPEED", "fused=on")  # as on CUDA; the plain optimiser counts its steps on the host
+    config = kpp.Config.preset("tiny", recipe, steps=6, **overrides)
+    with contextlib.suppress(kpp.CheckpointError):  # it ended before anything was saved
+        kpp.fit(config, grey_set(), tmp_path, device="cpu", log_every=100, eval_every=100, quiet=True)
+    return found
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_step_asks_for_no_number(monkeypatch, tmp_path, recipe):
+    assert counted(monkeypatch, tmp_path, recipe) == []
+
+
+def test_a_step_with_lars_asks_for_no_number(monkeypatch, tmp_path):
+    assert counted(monkeypatch, tmp_path, "paper", optimizer="lars") == []
+
+
+def test_the_count_sees_what_it_must(monkeypatch, tmp_path):
+    """One of each kind, put into the forward pass."""
+    forward = kpp.KanervaPlusPlus.forward
+
+    def nosy(model, x, generator=None, cue=None):
+        bound = forward(model, x, generator, cue)
+        bound.recon.mean().item()
+        bound.recon.tolist()
+        bound.recon[bound.recon > 0]
+        torch.tensor([0.0, 1.0])
+        return bound
+
+    monkeypatch.setattr(kpp.KanervaPlusPlus, "forward", nosy)
+    found = counted(monkeypatch, tmp_path, "associative")
+    assert {"item", "tolist", "index", "lift_fresh"} <= set(found)
+
+
+class Nowhere:
+    """In place of a generator on a GPU: there is none for a device that is not there."""
+
+    device = torch.device("cuda")
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_step_stays_on_its_device(monkeypatch, recipe):
+    """On tensors of a GPU that is only claimed: a tensor left on the CPU, or a value asked for, is an error there."""
+    model = engine.new_model(kpp.Config.preset("tiny", recipe))
+    moved = []
+    for name in ("rand", "randn"):
+        plain = getattr(torch, name)
+        monkeypatch.setattr(torch, name, lambda *size, plain=plain, generator=None, **kind: plain(*size, **kind))
+    with FakeTensorMode(allow_non_fake_inputs=False) as mode:
+        model = fake_on_gpu(model, mode)
+        x = torch.empty(3, 4, 1, 28, 28, device="cuda")
+        with Copies(moved):
+            bound = model(x, model.noise(x, Nowhere()), noisy_cue(x, 0.15, Nowhere())).mean()
+    assert bound.recon.device.type == "cuda" and bound.recon.dtype == torch.float32
+    assert moved == []
+
+
+class Copies(TorchDispatchMode):
+    """Notes copies between host and device."""
+
+    def __init__(self, moved):
+        super().__init__()
+        self.moved = moved
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        if func._schema.name in ("aten::_to_copy", "aten::copy_") and isinstance(out, torch.Tensor):
+            source = args[0] if func._schema.name == "aten::_to_copy" else args[1]
+            if source.device.type != out.device.type:
+                self.moved.append(func._schema.name)
+        return out
+
+
+def fake_on_gpu(model, mode):
+    """The model with parameters and buffers that only say that they are on a GPU."""
+    for module in model.modules():
+        for store in (module._parameters, module._buffers):
+            for name, value in store.items():
+                if value is not None:
+                    empty = torch.empty(value.shape, dtype=value.dtype, device="cuda")
+                    store[name] = torch.nn.Parameter(empty) if store is module._parameters else empty
+    return model
+
+
+@GPU
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_gpu_is_not_waited_for(recipe):
+    speed = Speed.of("cuda")
+    config = kpp.Config.preset("tiny", recipe)
+    model = speed.lay_out(engine.new_model(config))
+    batches = kpp.Episodes(speed.place(grey_set().train), 4, 4)
+    optimizer = engine.make_optimizer(model, config, fused=True)
+
+    def step(number):
+        generator = speed.generator(0, number, 0)
+        x = batches.batch(number).x
+        with speed.autocast():
+            bound = model(x, generator, noisy_cue(x, 0.15, generator)).mean()
+        optimizer.zero_grad()
+        bound.weighted().backward()
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+        watch.see(number, bound, norm)
+        optimizer.step()
+
+    watch = Watch(speed.device, every=1000)
+    step(0)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for number in range(1, 9):
+            step(number)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    watch.check()
