@@ -24,10 +24,10 @@ MOST = 2**63 - 1  # of a seed, as torch.Generator takes it
 
 def wrong(name: str, given: object, expected: str) -> ValueError:
     """The error of all doors: the argument, what was given, what is expected."""
-    return ValueError(f"{name}: got {given if isinstance(given, _Words) else shown(given)}, expected {expected}")
+    return ValueError(f"{name}: got {given if isinstance(given, Words) else shown(given)}, expected {expected}")
 
 
-class _Words(str):
+class Words(str):
     """What was given, already in words."""
 
 
@@ -139,7 +139,8 @@ def check_row(name: str, value: Any, count: int) -> Sequence[Any]:
 def check_kind(name: str, value: Any, kind: type | tuple[type, ...], expected: str) -> Any:
     """An instance of a class; `expected` says which, and where one comes from."""
     if not isinstance(value, kind):
-        raise wrong(name, _Words(f"a {type(value).__name__}"), expected)
+        plain = value is None or isinstance(value, bool | int | float | str)
+        raise wrong(name, value if plain else Words(type(value).__name__), expected)
     return value
 
 
@@ -166,7 +167,7 @@ def check_generator(name: str, value: Any, device: torch.device | str | None = N
     if not isinstance(value, torch.Generator):
         raise wrong(name, value, expected)
     if device is not None and value.device.type != torch.device(device).type:
-        raise wrong(name, _Words(f"a generator on {value.device}"), f"one on {torch.device(device).type}")
+        raise wrong(name, Words(f"a generator on {value.device}"), f"one on {torch.device(device).type}")
     return value
 
 
@@ -195,7 +196,7 @@ def check_tensor(
     tensor = tensor.to(dtype or (torch.float64 if tensor.dtype == torch.float64 else torch.float32))
     if not bool(torch.isfinite(tensor).all()):
         bad = int((~torch.isfinite(tensor)).sum())
-        raise wrong(name, _Words(f"{bad} of {tensor.numel()} values that are NaN or infinite"), what)
+        raise wrong(name, Words(f"{bad} of {tensor.numel()} values that are NaN or infinite"), what)
     return tensor
 
 
@@ -222,31 +223,66 @@ def check_images(
         elif high > 1:
             advice = "for scans of 0 to 255, (x > 127)"
         rest = "" if grey else " that are not all 0 or 1"
-        raise wrong(name, _Words(f"values in [{low:.3g}, {high:.3g}]{rest}"), f"{what}; {advice}")
+        raise wrong(name, Words(f"values in [{low:.3g}, {high:.3g}]{rest}"), f"{what}; {advice}")
     return tensor.to(dtype)
 
 
 def check_positions(name: str, value: Any, count: int) -> Tensor:
     """Positions int64 [n] in a row of `count`: whole numbers from 0 on, or a mask of `count` booleans."""
     expected = f"one dimension of whole numbers from 0 to {count - 1}, or a mask of {count}"
-    if isinstance(value, list | tuple):
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         ok = all(isinstance(v, Integral) for v in value) and len({isinstance(v, bool | np.bool_) for v in value}) < 2
         if not ok or any(abs(int(v)) > MOST for v in value):
             raise wrong(name, value, expected)
-        value = torch.tensor(value) if value else torch.zeros(0, dtype=torch.int64)
+        value = torch.tensor(list(value)) if value else torch.zeros(0, dtype=torch.int64)
     tensor = _numeric(name, value, ("...",), None, expected)
     if tensor.dtype == torch.bool and tuple(tensor.shape) == (count,):
         return tensor.nonzero()[:, 0]
-    if tensor.dim() != 1 or tensor.dtype not in WHOLE:
+    if tensor.dim() != 1:
+        raise wrong(name, Words(f"shape {tuple(tensor.shape)}"), expected)
+    if tensor.dtype not in WHOLE:
         raise wrong(name, value, expected)
     if len(tensor) and (tensor.min() < 0 or tensor.max() >= count):
-        raise wrong(name, _Words(f"{int(tensor.min())} to {int(tensor.max())}"), expected)
+        raise wrong(name, Words(f"{int(tensor.min())} to {int(tensor.max())}"), expected)
     return tensor.long()
+
+
+def check_whole(name: str, value: Any, shape: Shape) -> Tensor:
+    """Whole numbers int64 of `shape`: a torch tensor, a NumPy array or, with one dimension, a list."""
+    if isinstance(value, list | tuple) and all(isinstance(v, Integral) and abs(v) <= MOST for v in value):
+        value = np.array(value, dtype=np.int64 if not any(isinstance(v, bool | np.bool_) for v in value) else None)
+    tensor = _numeric(name, value, shape, None, "whole numbers")
+    if tensor.dtype not in WHOLE:
+        raise wrong(name, value, f"whole numbers of shape {_spell(shape)}")
+    return tensor.long()
+
+
+def check_bytes(name: str, value: Any, shape: Shape) -> Tensor:
+    """Bytes uint8 of `shape`: a torch tensor or a NumPy array."""
+    tensor = _numeric(name, value, shape, None, "uint8")
+    if tensor.dtype != torch.uint8:
+        raise wrong(name, value, f"uint8 of shape {_spell(shape)}")
+    return tensor
+
+
+def check_pixels(value: Any, binary: bool) -> Tensor:
+    """Stored pixels uint8 [N, C, H, W]: 0 and 1 where `binary` (booleans are taken), else grey 0 to 255."""
+    shape = ("N", "C", "H", "W")
+    boolean = isinstance(value, np.ndarray | Tensor) and _dtype(value) == "bool"
+    if boolean and binary:
+        value = _numeric("pixels", value, shape, None, "uint8").to(torch.uint8)
+    pixels = check_bytes("pixels", value, shape)
+    if binary and int(pixels.max()) > 1:
+        given = Words(f"values up to {int(pixels.max())} with binary=True")
+        raise wrong(
+            "pixels", given, "0 and 1; for scans of 0 to 255 give (pixels > 127), or binary=False with redraw=True"
+        )
+    return pixels
 
 
 def _numeric(name: str, value: Any, shape: Shape, device: torch.device | None, what: str) -> Tensor:
     """`value` as a plain tensor of numbers or booleans, of the right shape, where it should be."""
-    expected = f"{what} of shape {_spell(shape)}"
+    expected = what if shape == ("...",) else f"{what} of shape {_spell(shape)}"
     if isinstance(value, np.ndarray):
         tensor = _from_numpy(value)
         tensor = tensor if tensor is None or device is None else tensor.to(device)
@@ -258,9 +294,9 @@ def _numeric(name: str, value: Any, shape: Shape, device: torch.device | None, w
         raise wrong(name, value, expected)
     if not _fits(tuple(tensor.shape), shape):
         empty = "" if tensor.numel() else ", not empty"
-        raise wrong(name, _Words(f"shape {tuple(tensor.shape)}"), f"{expected}{empty}")
+        raise wrong(name, Words(f"shape {tuple(tensor.shape)}"), f"{expected}{empty}")
     if device is not None and tensor.device != device:
-        raise wrong(name, _Words(f"a tensor on {tensor.device}"), f"one on {device}: {name}.to('{device}')")
+        raise wrong(name, Words(f"a tensor on {tensor.device}"), f"one on {device}: {name}.to('{device}')")
     return tensor
 
 
@@ -278,7 +314,7 @@ def _from_numpy(array: np.ndarray) -> Tensor | None:
 
 def _fits(given: tuple[int, ...], shape: Shape) -> bool:
     if shape[:1] == ("...",):
-        given, shape = given[len(given) - len(shape) + 1 :] if len(given) >= len(shape) - 1 else (), shape[1:]
+        shape = ("any",) * (len(given) - len(shape) + 1) + shape[1:]
     if len(given) != len(shape):
         return False
     return all(have >= 1 if isinstance(want, str) else have == want for have, want in zip(given, shape, strict=True))

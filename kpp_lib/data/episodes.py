@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..inputs import check_count, check_kind, check_seed
 from .images import Images
 
 
@@ -28,7 +29,7 @@ def seeded(*numbers: int, device: str | torch.device = "cpu") -> torch.Generator
     """
     seed = 0
     for n in numbers:
-        seed = (seed * 1_000_003 + n + 1) % (2**63 - 1)
+        seed = (seed * 1_000_003 + check_seed("numbers", n) + 1) % (2**63 - 1)
     return torch.Generator(device).manual_seed(seed)
 
 
@@ -54,14 +55,9 @@ class Episodes:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.images, Images):
-            raise ValueError(
-                f"images: got {type(self.images).__name__}, expected one split of a data set, such as data.train"
-            )
-        for name in ("length", "episodes"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name}: got {value!r}, expected a whole number of at least 1")
+        check_kind("images", self.images, Images, "one split of a data set, such as data.train")
+        for name, check in (("length", check_count), ("episodes", check_count), ("seed", check_seed)):
+            object.__setattr__(self, name, check(name, getattr(self, name)))
         if self.length > len(self.images):
             raise ValueError(
                 f"length: got T = {self.length} for a split of {len(self.images)} images, expected at most that"
@@ -72,7 +68,8 @@ class Episodes:
         return len(self.images) // (self.length * self.episodes)
 
     def batch(self, step: int) -> Batch:
-        """Training batch number `step`, counted through all epochs."""
+        """Training batch number `step`, from 0, counted through all epochs. Raises ValueError for another step."""
+        step = check_seed("step", step)
         if len(self) == 0:
             raise ValueError(
                 f"episodes: got {self.episodes} of {self.length} images for a split of {len(self.images)}, "
@@ -85,7 +82,10 @@ class Episodes:
         return self._cut(order[place * size : (place + 1) * size], size, generator)
 
     def cover(self, order: int = 0) -> Iterator[Batch]:
-        """Every image of the split exactly once, in shuffled order number `order`."""
+        """Every image of the split exactly once, in shuffled order number `order`, from 0."""
+        return self._cover(check_seed("order", order))  # checked now, not when the first batch is asked for
+
+    def _cover(self, order: int) -> Iterator[Batch]:
         generator = seeded(self.seed, order, 7)
         index = torch.randperm(len(self.images), generator=generator).to(self.images.device)
         if self.images.device.type == "cuda":
@@ -103,5 +103,5 @@ class Episodes:
 
 
 def episode(images: Images, length: int = 32, seed: int = 0) -> Tensor:
-    """One episode [1, T, C, H, W] of `images`, drawn with `seed`."""
+    """One episode [1, T, C, H, W] of `images`, drawn with `seed`. Raises ValueError as `Episodes` does."""
     return next(Episodes(images, length, episodes=1, seed=seed).cover()).x

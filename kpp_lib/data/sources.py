@@ -65,6 +65,7 @@ OMNIGLOT_SHA256 = {
     "background": "0ab79f985d54d682c6b0648ec00ec1a97555a19777e32d86acce0e07da605341",
     "evaluation": "8b30138357c6f079e1a4a87405d5cda8999b6036890a8aa2fefafcd69824c707",
 }
+PACKED = 1379  # bytes of one drawing of Omniglot, 105x105 bits
 
 
 class DataError(ValueError):
@@ -239,7 +240,7 @@ def read_omniglot(root: Path) -> dict[str, Labelled]:
 def _packed_npz(path: Path, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     with _npz(path) as arrays:
         packed, labels, drawers = (arrays[f"{split}_{key}"] for key in ("ink", "class", "drawer"))
-    _check_rows(path, f"{split}_ink", packed, 1379)
+    _check_rows(path, f"{split}_ink", packed, PACKED)
     if labels.shape != (len(packed),) or drawers.shape != (len(packed),):
         raise DataError(
             f"{path}: {split!r} has labels {labels.shape}, drawers {drawers.shape}, expected ({len(packed)},)"

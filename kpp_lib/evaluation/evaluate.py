@@ -15,8 +15,10 @@ import torch
 from tqdm import tqdm
 
 from ..baselines import VAE
+from ..config import Config
 from ..data.episodes import Batch, Episodes, seeded
 from ..data.images import Images, ImageSet
+from ..inputs import Words, check_count, check_flag, check_kind, wrong
 from ..training.checkpoint import Model
 from ..training.provenance import commit, data_card, hardware
 from .diagnostics import SCORES, scores_of
@@ -60,14 +62,17 @@ def evaluate(
     length: T, the model's own by default. scores: names from `diagnostics.SCORES`; by default all that fit the model,
     which takes minutes for 10,000 images. limit: score a fixed random `limit` of the images only, and say so. baseline:
     a memory-free model; its total minus ours is `memory_gain`. Report: `scores` = {name: {"mean", "std"}} in nats per
-    image (retrieval: a fraction), `T`, `orders`, `images`, and what was scored on what. Raises ValueError for an
-    unknown score, fewer than two episodes, or a baseline that has a memory.
+    image (retrieval: a fraction), `T`, `orders`, `images`, and what was scored on what. Raises ValueError, naming the
+    argument, for images that are grey or of another size than the model's, an unknown score, fewer than two episodes,
+    a baseline that has a memory, and for what is no whole number of at least 1 (episodes: 2).
     """
+    check_kind("model", model, Model, "a KanervaPlusPlus or a VAE, such as kpp.load_pretrained('mnist-cpu')")
     split = images.test if isinstance(images, ImageSet) else images
+    check_split(split, model.config)
     scores = _check_scores(model, scores, baseline)
-    if not isinstance(orders, int) or orders < 1:
-        raise ValueError(f"orders: got {orders!r}, expected a whole number of at least 1")
-    length = model.config.length if length is None else length
+    orders, episodes = check_count("orders", orders), check_count("episodes", episodes, least=2)
+    length = model.config.length if length is None else check_count("length", length)
+    limit, quiet = None if limit is None else check_count("limit", limit), check_flag("quiet", quiet)
     available = len(split)
     total = min(available, limit or available)
     if total < 2 * length:
@@ -97,15 +102,30 @@ def evaluate(
     }
 
 
+def check_split(split: Images, config: Config, binary: bool | None = True) -> None:
+    """ValueError unless `images` are a split that a model of `config` can be shown: its size, and binary or grey."""
+    check_kind("images", split, Images, "a split of a data set, or an ImageSet")
+    c, size = config, list(split.pixels.shape[1:])
+    if size != [c.channels, c.image_size, c.image_size]:
+        raise wrong("images", size, f"[{c.channels}, {c.image_size}, {c.image_size}], as the model was built for")
+    if (split.binary or split.redraw) != binary:
+        kinds = {True: "binary images, binarize='fixed'", False: "grey images, binarize='none'"}
+        raise wrong("images", Words("binary ones" if not binary else "grey ones"), kinds[binary])
+
+
 def _check_scores(model: Model, scores: tuple[str, ...] | None, baseline: Model | None) -> tuple[str, ...]:
     known = scores_of(model)
     scores = tuple(known) if scores is None else scores
+    if not isinstance(scores, list | tuple | set) or not all(isinstance(name, str) for name in scores):
+        raise wrong("scores", scores, f"a list of some of {', '.join(known)}")
     unknown = sorted(set(scores) - set(known))
     if unknown:
         recipe = model.config.recipe_name
         raise ValueError(f"scores: got {', '.join(unknown)} for recipe {recipe}, expected some of {', '.join(known)}")
-    if baseline is not None and baseline.config.write != "none":
-        raise ValueError(f"baseline: got a model with write={baseline.config.write!r}, expected one without a memory")
+    if baseline is not None:
+        check_kind("baseline", baseline, Model, "a model without a memory, recipe vae")
+        if baseline.config.write != "none":
+            raise wrong("baseline", Words(f"a model with write={baseline.config.write!r}"), "a model without a memory")
     return scores
 
 

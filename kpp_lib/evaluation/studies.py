@@ -5,7 +5,7 @@ Each returns rows that are JSON as they stand; `kpp study` prints them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,9 +14,10 @@ from torch import Tensor
 from ..baselines import VAE
 from ..data.episodes import Episodes, seeded
 from ..data.images import Images
-from ..data.noise import add_noise
+from ..data.noise import KINDS, add_noise
+from ..inputs import check_choice, check_count, check_kind, check_number, wrong
 from ..model import KanervaPlusPlus
-from .evaluate import evaluate
+from .evaluate import check_split, evaluate
 
 LENGTHS = (1, 2, 4, 8, 16, 32, 64, 128)
 STRENGTHS = {  # in the units of kpp_lib.data.noise
@@ -32,10 +33,11 @@ def capacity(
 ) -> list[dict[str, Any]]:
     """The same weights with memories written from T images, for each T: the terms of the bound (nats) and retrieval.
 
-    One order of `limit` images. Beyond the T of its training a model with slots shares them.
+    One order of `limit` images. Beyond the T of its training a model with slots shares them. Raises ValueError as
+    `evaluate` does.
     """
     rows = []
-    for length in lengths:
+    for length in _several("lengths", lengths):
         report = evaluate(model, images, length, orders=1, scores=("retrieval_shuffled",), limit=limit)
         rows.append({"T": length} | {name: score["mean"] for name, score in report["scores"].items()})
     return rows
@@ -55,10 +57,15 @@ def clean_up(
     images: grey. Memories are written from the clean bits (grey > 0.5). Cues are shown in another order than
     written. A row per kind, strength and reader: "its own memory", "another memory" (that of the next episode), "vae"
     (`VAE.iterate`), each with `error` = [noisy cue, step 1, ...]; the first number is
-    what doing nothing leaves.
+    what doing nothing leaves. Raises ValueError for another kind of argument, and for binary images.
     """
-    grey, rows = _episodes(images, model, episodes), []
-    for kind, levels in (strengths or STRENGTHS).items():
+    if baseline is not None:
+        check_kind("baseline", baseline, VAE, "a model without a memory, recipe vae")
+    strengths = STRENGTHS if strengths is None else check_kind("strengths", strengths, Mapping, "{kind: strengths}")
+    strengths = {check_choice("strengths", k, KINDS): _several("strengths", v) for k, v in strengths.items()}
+    steps = check_count("steps", steps)
+    grey, rows = _episodes(images, model, episodes, binary=False), []
+    for kind, levels in strengths.items():
         for strength in levels:
             for reader, error in _cleaned(model, baseline, grey, kind, strength, steps).items():
                 rows.append({"kind": kind, "strength": strength, "reader": reader, "error": error.tolist()})
@@ -90,7 +97,9 @@ def perturbation(
     """How far a picture moves when its key does: mean absolute change in % of full ink, prior and keys at their means.
 
     images: binary. A row per standard deviation of the perturbation (section 4.1.1); None stands for fresh random keys.
+    Raises ValueError for another kind of argument, and for grey images.
     """
+    stds = [None if s is None else check_number("stds", s, least=0) for s in _several("stds", stds)]
     x = _episodes(images, model, episodes)
     memory = model.write(x)
     y = model.infer(x, memory).q_y.mean
@@ -99,10 +108,18 @@ def perturbation(
     return [{"std": s, "change": 100 * (m - home).abs().mean().item()} for s, m in zip(stds, moved, strict=True)]
 
 
-def _episodes(images: Images, model: KanervaPlusPlus, episodes: int) -> Tensor:
+def _several(name: str, values: Any) -> list[Any]:
+    """A list of at least one item, from any sequence but a word."""
+    if not isinstance(values, Sequence) or isinstance(values, str | bytes) or not values:
+        raise wrong(name, values, "a list of at least one")
+    return list(values)
+
+
+def _episodes(images: Images, model: KanervaPlusPlus, episodes: int, binary: bool = True) -> Tensor:
     """The first `episodes` episodes of the model's length in a fixed order, [B, T, C, H, W]."""
-    if episodes < 2:
-        raise ValueError(f"episodes: got {episodes}, expected at least 2: a control reads another episode's memory")
+    check_kind("model", model, KanervaPlusPlus, "a model with a memory")
+    check_split(images, model.config, binary)
+    check_count("episodes", episodes, least=2)  # a control reads another episode's memory
     batch = next(Episodes(images, model.config.length, episodes, seed=0).cover())
     return batch.x.to(next(model.parameters()).device)
 

@@ -50,7 +50,7 @@ def test_poisson_variance_is_the_grey_value_times_a_photon():
         ((GREY, "gaussian", 0.1), "kind: got 'gaussian', expected one of salt & pepper"),
         ((2 * GREY, "poisson", 0.1), r"x: got values in \[0, 2\]"),
         ((GREY, "speckle", -0.1), "strength: got -0.1"),
-        ((GREY, "salt & pepper", 1.5), "strength: got 1.5, expected a number of at least 0 of at most 1"),
+        ((GREY, "salt & pepper", 1.5), "strength: got 1.5, expected a number in \\[0, 1\\]"),
     ],
 )
 def test_errors(arguments, message):
