@@ -114,7 +114,7 @@ def test_draw_and_images_check_their_arguments():
     for index, message in (
         ([3], "got 3 to 3, expected .* from 0 to 2"),
         ([-1], "from 0 to 2"),
-        ([[0]], r"shape \(1, 1\)"),
+        ([[0]], r"got \[\[0\]\], expected one dimension"),
     ):
         with pytest.raises(ValueError, match=message):
             images.draw(index)

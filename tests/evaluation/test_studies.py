@@ -51,7 +51,7 @@ def test_clean_up_shows_every_cue_to_a_memory_of_its_own_episode(monkeypatch):
 def test_perturbing_by_nothing_moves_nothing_and_fresh_keys_move_most():
     rows = perturbation(tiny(), bars(40), stds=(0.0, 0.5, None), episodes=2)
     assert rows[0]["change"] == 0 and rows[1]["change"] > 0 and rows[2]["change"] > 0
-    with pytest.raises(ValueError, match="episodes: got 1, expected at least 2"):
+    with pytest.raises(ValueError, match="episodes: got 1, expected a whole number of at least 2"):
         perturbation(tiny(), bars(40), episodes=1)
 
 
