@@ -18,7 +18,7 @@ PIP := PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version-che
 # Of pip's hundreds of lines, those that show that something moves: large downloads and the last step. Errors come on stderr.
 SPARSE := awk '/Downloading/ && /[MG]B/ || /^(Installing collected|Successfully)/ { print "  " substr($$0, 1, 110); fflush() }'
 
-.PHONY: help venv tour test bench lab site check exercises sync outputs clean distclean
+.PHONY: help venv tour test bench bench-docs lab site check exercises sync outputs clean distclean
 .DELETE_ON_ERROR:
 
 help:
@@ -74,6 +74,10 @@ test: $(READY)
 # Numbers for docs/performance.md; leave the machine alone meanwhile. `make bench BENCH=--quick` tries it out.
 bench: $(READY)
 	@OMP_NUM_THREADS=1 $(OFFLINE) $(BIN)/python tools/bench.py $(BENCH)
+
+# The tables of docs/performance.md anew, from results/bench/*.json.
+bench-docs: $(READY)
+	@$(BIN)/python tools/bench.py --docs
 
 NOTEBOOK ?= 00
 lab: OPENED = $(firstword $(wildcard notebooks/$(NOTEBOOK)*.ipynb))

@@ -13,13 +13,17 @@ import argparse
 import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+from bench_rows import Row, row
+from matplotlib.figure import Figure
 
 import kpp_lib as kpp
 from kpp_lib.course import widgets
+
+GOAL = 5.0  # empty pictures: 16 ms each where this was set, so a move stays below the 100 ms that a hand feels
 
 
 def course(seed: int = 0) -> Iterator[tuple[str, Any]]:
@@ -64,6 +68,29 @@ def moves(box: Any, control: Any, count: int) -> list[float]:
     if box.draws != before + count:
         raise RuntimeError(f"{control.description}: {count} moves, {box.draws - before} pictures")
     return times
+
+
+def rows(count: int) -> list[Row]:
+    """For each widget its slowest slider or menu: what a move costs, over an empty picture drawn in between."""
+    blank, found = Figure(figsize=(8.4, 2.75)), []  # as wide as what the widgets draw
+    blank.add_axes((0, 0, 1, 1))
+    for name, box in course():
+        slowest: tuple[list[float], list[float]] = ([0.0], [1.0])
+        for control in box.controls.values():
+            empty = [_ms(lambda: widgets.png(blank)) for _ in range(count)]
+            moved = moves(box, control, count)
+            if statistics.median(moved) > statistics.median(slowest[0]):
+                slowest = (moved, empty)
+        moved, typical = slowest[0], statistics.median(slowest[1])
+        note = f"{statistics.median(moved):.0f} ms"
+        found.append(row("widgets", f"a move of {name}", [m / typical for m in moved], "x empty picture", GOAL, note))
+    return found
+
+
+def _ms(act: Callable[[], Any]) -> float:
+    start = time.process_time()
+    act()
+    return 1e3 * (time.process_time() - start)
 
 
 def main(argv: list[str] | None = None) -> int:

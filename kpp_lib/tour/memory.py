@@ -53,7 +53,7 @@ class PeakMemory:
             total = 0
             for child in self._psutil.Process().children(recursive=True):
                 try:
-                    total += 0 if child.pid in self._before or _newborn(child) else _peak(child)
+                    total += 0 if child.pid in self._before or _newborn(child) else peak_of(child)
                 except self._psutil.Error:  # it ended between the listing and the question
                     continue
             self.mib = max(self.mib, total / MIB)
@@ -68,7 +68,7 @@ def _newborn(process: Any) -> bool:
     return time.time() - process.create_time() < 0.1
 
 
-def _peak(process: Any) -> int:
+def peak_of(process: Any) -> int:
     """The most that a process has had so far, in bytes; where the system does not remember, what it has now."""
     now = process.memory_info()
     if sys.platform != "linux":

@@ -63,14 +63,15 @@ def _hardware() -> dict[str, Any]:
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
         "system": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
+        "processor": processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
         "gpus": gpus,
     }
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The model of the processor, as the system names it."""
     info = Path("/proc/cpuinfo")  # Linux, where platform.processor() is mostly empty
     found = re.search(r"^model name\s*:\s*(.+)$", info.read_text(), re.M) if sys.platform == "linux" else None
     return found.group(1) if found else platform.processor() or platform.machine()

@@ -210,7 +210,9 @@ def test_memory_gain_is_the_baselines_total_minus_ours():
     assert a["memory_gain"]["mean"] == pytest.approx(b["total"]["mean"] - a["total"]["mean"], abs=1e-4)
     assert set(b) == {"total", "recon", "kl_z", "kl_y", "mean_decoding", "iw"}
     assert b["iw"]["mean"] < b["total"]["mean"]
-    with pytest.raises(ValueError, match="baseline: got a model with write='placed', expected a model without a memory"):
+    with pytest.raises(
+        ValueError, match="baseline: got a model with write='placed', expected a model without a memory"
+    ):
         kpp.evaluate(tiny(), bars(22), length=4, baseline=tiny())
     with pytest.raises(ValueError, match="scores: got memory_swap for recipe vae"):
         kpp.evaluate(vae, bars(22), length=4, scores=("memory_swap",))

@@ -1,0 +1,49 @@
+"""Faults: a hundred kills, five thousand draws. Each is a command of its own; one fault too many fails the bench."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from bench_rows import Row, row
+
+TOOLS = Path(__file__).parent
+# name -> (script, its option, how many in full, how many in a quick run)
+COMMANDS = {
+    "kills": ("bench_kills.py", "--kills", 100, 2),
+    "surface": ("bench_surface.py", "--draws", 5000, 60),
+}
+LIMIT = 900  # seconds
+
+
+def rows(names: list[str], quick: bool) -> list[Row]:
+    """A row for each of them, run side by side: they are about right and wrong, not about time."""
+    running = {}
+    for name in names:
+        script, option, full, few = COMMANDS[name]
+        number = few if quick else full
+        if (TOOLS / script).is_file():
+            command = [sys.executable, str(TOOLS / script), option, str(number)]
+            out = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+            running[name] = (number, subprocess.Popen(command, **out))
+    return [_judged(name, number, process) for name, (number, process) in running.items()]
+
+
+def _judged(name: str, number: int, process: subprocess.Popen) -> Row:
+    try:
+        printed, _ = process.communicate(timeout=LIMIT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        printed, _ = process.communicate()
+        printed += f"\nkilled after {LIMIT} s"
+    lines = [line.strip() for line in printed.splitlines() if line.strip()] or ["printed nothing"]
+    return row("faults", f"{number} {'kills' if name == 'kills' else 'draws'}", [faults(lines[-1], process.returncode)],
+               "faults", 0, lines[-1][:200])  # fmt: skip
+
+
+def faults(last: str, status: int) -> int:
+    """How many the last line names ("... 3 faults"); with a bad exit status at least one."""
+    found = re.search(r"(\d+) faults?\b", last)
+    return max(int(found.group(1)) if found else 0, int(status != 0))
