@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal, kl_divergence
 
 from .draws import Share, draw
+from .inputs import check_log_weights
 
 
 @dataclass(frozen=True)
@@ -139,5 +140,9 @@ def log_weight(
 
 
 def importance_bound(log_w: Tensor) -> Tensor:
-    """-ln (1/S) sum_s w_s, nats: the importance-weighted bound (Burda et al., 2016). log_w: [S, ...] -> [...]."""
+    """-ln (1/S) sum_s w_s, nats: the importance-weighted bound (Burda et al., 2016). log_w: [S, ...] -> [...].
+
+    Raises ValueError for what is no tensor of numbers with at least one sample, and for NaN.
+    """
+    log_w = check_log_weights("log_w", log_w)
     return math.log(log_w.shape[0]) - torch.logsumexp(log_w, dim=0)

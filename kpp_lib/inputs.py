@@ -173,7 +173,7 @@ def check_generator(name: str, value: Any, device: torch.device | str | None = N
 
 # --- tensors --------------------------------------------------------------------------------------------------------
 
-Shape = tuple[int | str, ...]  # a letter is any length of at least 1; "..." at the front any dimensions
+Shape = tuple[int | str, ...]  # a letter is any length of at least 1; "..." at the front or end any dimensions
 NUMBERS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
@@ -197,6 +197,17 @@ def check_tensor(
     if not bool(torch.isfinite(tensor).all()):
         bad = int((~torch.isfinite(tensor)).sum())
         raise wrong(name, Words(f"{bad} of {tensor.numel()} values that are NaN or infinite"), what)
+    return tensor
+
+
+def check_log_weights(name: str, value: Any) -> Tensor:
+    """Logarithms of weights [S, ...], one sample at least: numbers below infinity, -inf for a weight of 0; no NaN."""
+    tensor = _numeric(name, value, ("S", "..."), None, "log-weights")
+    if tensor.dtype == torch.bool:
+        raise wrong(name, value, "log-weights of shape [S, ...]")
+    tensor = tensor.to(torch.float64 if tensor.dtype == torch.float64 else torch.float32)
+    if not bool((tensor < math.inf).all()):
+        raise wrong(name, Words("values that are NaN or infinite"), "numbers, or -inf for a weight of 0")
     return tensor
 
 
@@ -313,6 +324,8 @@ def _from_numpy(array: np.ndarray) -> Tensor | None:
 
 
 def _fits(given: tuple[int, ...], shape: Shape) -> bool:
+    if shape[-1:] == ("...",):
+        return len(given) >= len(shape) - 1 and all(given)
     if shape[:1] == ("...",):
         shape = ("any",) * (len(given) - len(shape) + 1) + shape[1:]
     if len(given) != len(shape):

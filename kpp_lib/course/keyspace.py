@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from ..bound import gaussian
-from ..keys import squash
+from ..inputs import check_choice, check_count, check_kind, check_number, check_tensor, wrong
+from ..keys import SQUASHES, squash
 from ..memory import read_blocks
-from ..model import KanervaPlusPlus
+from ..model import KanervaPlusPlus, memory_of
 
 
 @dataclass(frozen=True)
@@ -36,14 +37,14 @@ def look(model: KanervaPlusPlus, memory: Tensor, y: Tensor, kind: str | None = N
 
     kind: another squash than the model's own (`keys.squash`). Raises ValueError for other shapes or an unknown squash.
     """
-    c = model.config
-    if y.shape != (c.reads, 3):
-        raise ValueError(f"y: got shape {tuple(y.shape)}, expected [{c.reads}, 3], one key for each of the K reads")
+    c = check_kind("model", model, KanervaPlusPlus, "a model with a memory").config
+    y = check_tensor("y", y, (c.reads, 3))
+    kind = c.squash if kind is None else check_choice("kind", kind, SQUASHES)
     blocks, mean, std = _read(model, memory, y[None], kind)
     p_y = model.p_y(1, 1)
     return KeyView(
         y,
-        squash(y, kind or c.squash, c.window),
+        squash(y, kind, c.window),
         blocks[0],
         mean[0],
         std[0],
@@ -55,11 +56,13 @@ def look(model: KanervaPlusPlus, memory: Tensor, y: Tensor, kind: str | None = N
 def read_and_way(memory: Tensor, window: Tensor, target: Tensor) -> tuple[Tensor, float, Tensor]:
     """A block [C, g, g] of `memory` [1, C, S, S] at `window` [3], its mean squared mismatch with `target` [C, g, g],
     and minus the gradient of that with respect to (s, x, y), [3]: which way the window should go (eq. 9).
+    Raises ValueError for other shapes, and for NaN.
     """
-    if window.shape != (3,) or target.dim() != 3:
-        raise ValueError(
-            f"window, target: got {tuple(window.shape)} and {tuple(target.shape)}, expected [3] and [C, g, g]"
-        )
+    memory = check_tensor("memory", memory, (1, "C", "S", "S"))
+    window = check_tensor("window", window, (3,), memory.device, memory.dtype)
+    target = check_tensor("target", target, (memory.shape[1], "g", "g"), memory.device, memory.dtype)
+    if target.shape[1] != target.shape[2]:
+        raise wrong("target", list(target.shape), "a square block, [C, g, g]")
     with torch.enable_grad():
         at = window.detach().clone().requires_grad_()
         block = read_blocks(memory.detach(), at.view(1, 1, 1, 3), target.shape[-1])[0, 0, 0]
@@ -70,19 +73,21 @@ def read_and_way(memory: Tensor, window: Tensor, target: Tensor) -> tuple[Tensor
 
 @torch.no_grad()
 def pictures(model: KanervaPlusPlus, memory: Tensor, y: Tensor, kind: str | None = None) -> Tensor:
-    """What the memory [1, C, S, S] holds at many keys y [N, K, 3]: [N, C, H, W], decoded from the prior's means."""
-    if y.dim() != 3 or y.shape[1:] != (model.config.reads, 3):
-        raise ValueError(f"y: got shape {tuple(y.shape)}, expected [N, {model.config.reads}, 3]")
+    """What the memory [1, C, S, S] holds at many keys y [N, K, 3]: [N, C, H, W], decoded from the prior's means.
+
+    Raises ValueError as `look` does.
+    """
+    check_kind("model", model, KanervaPlusPlus, "a model with a memory")
+    y = check_tensor("y", y, ("N", model.config.reads, 3))
+    kind = model.config.squash if kind is None else check_choice("kind", kind, SQUASHES)
     return model.decode(_read(model, memory, y, kind)[1][None]).mean[0]
 
 
-def _read(model: KanervaPlusPlus, memory: Tensor, y: Tensor, kind: str | None) -> tuple[Tensor, Tensor, Tensor]:
+def _read(model: KanervaPlusPlus, memory: Tensor, y: Tensor, kind: str) -> tuple[Tensor, Tensor, Tensor]:
     """Keys [N, K, 3] -> blocks [N, K, C, g, g], mean and standard deviation [N, L] of the prior."""
     c = model.config
-    expected = (1, c.memory_channels, c.memory_size, c.memory_size)
-    if tuple(memory.shape) != expected:
-        raise ValueError(f"memory: got shape {tuple(memory.shape)}, expected {expected}, the memory of one episode")
-    window = squash(y[None], kind or c.squash, c.window)  # [1, N, K, 3]
+    memory = memory_of(model, memory, 1)
+    window = squash(y[None], kind, c.window)  # [1, N, K, 3]
     blocks = read_blocks(memory, window, c.block_size, c.read_mode, c.read_padding, c.align_corners)
     p_z = gaussian(*model.prior_net(blocks), c.log_var_range)
     return blocks[0], p_z.mean[0], p_z.stddev[0]
@@ -93,8 +98,10 @@ def key_at(window: Tensor, kind: str) -> Tensor:
     none.
 
     With "fixed" the first number of the key is not determined; 0, the mode of p(Y), is returned.
-    Raises ValueError for a window that no key reaches.
+    Raises ValueError for a window that no key reaches, and for another kind.
     """
+    window = check_tensor("window", window, ("...", 3))
+    check_choice("kind", kind, ("tanh", "in_frame", "fixed", "none"))
     s, centre = window[..., :1], window[..., 1:]
     if kind == "none":
         return window.clone()
@@ -108,10 +115,8 @@ def key_at(window: Tensor, kind: str) -> Tensor:
                 f"got {float(s.min()):g} to {float(s.max()):g}"
             )
         first = torch.logit(first)
-    elif kind == "fixed":
+    else:  # fixed
         first, room = torch.zeros_like(s), 1 - s
-    else:
-        raise ValueError(f"kind: got {kind!r}, expected one of tanh, in_frame, fixed, none")
     return torch.cat([first, _atanh(centre / room, kind)], dim=-1)
 
 
@@ -126,18 +131,20 @@ def _atanh(value: Tensor, kind: str) -> Tensor:
 
 def plane(y: Tensor, head: int, centres: Tensor, kind: str, window: float) -> Tensor:
     """Keys [N, K, 3]: the K keys y [K, 3] with the one of `head` (from 0) moved to window centres [N, 2] of half-width
-    `window`.
+    `window`. Raises ValueError for another head, and for a window that no key reaches.
     """
-    if not 0 <= head < len(y):
-        raise ValueError(f"head: got {head}, expected 0 to {len(y) - 1}")
+    y, centres = check_tensor("y", y, ("K", 3)), check_tensor("centres", centres, ("N", 2))
+    head, window = check_count("head", head, least=0, most=len(y) - 1), check_number("window", window)
     moved = y.repeat(len(centres), 1, 1)
     moved[:, head] = key_at(torch.cat([torch.full_like(centres[:, :1], window), centres], dim=-1), kind)
     return moved
 
 
 def mesh(n: int, reach: float) -> Tensor:
-    """n x n points of a square grid over [-reach, reach]^2, row by row from the top left: [n*n, 2] as (x, y)."""
-    if n < 2 or reach <= 0:
-        raise ValueError(f"n, reach: got {n} and {reach}, expected at least 2 points a side and a reach above 0")
+    """n x n points of a square grid over [-reach, reach]^2, row by row from the top left: [n*n, 2] as (x, y).
+
+    Raises ValueError for fewer than 2 points a side, and a reach that is not above 0.
+    """
+    n, reach = check_count("n", n, least=2), check_number("reach", reach, above=0)
     ticks = torch.linspace(-reach, reach, n)
     return torch.stack([ticks.repeat(n), ticks.repeat_interleave(n)], dim=-1)

@@ -13,6 +13,7 @@ from ..data.episodes import Episodes, seeded
 from ..data.images import ImageSet
 from ..data.noise import noisy_cue
 from . import checkpoint as ckpt
+from .arguments import check_run
 from .device import Speed, best_device
 from .distributed import World, joined, local_device
 from .optim import kl_weight, make_optimizer, make_schedule
@@ -42,7 +43,9 @@ def fit(
     the best there is. Under torchrun the processes share the batch of `config.episodes` episodes: ValueError unless it
     divides evenly, LostWorker when one of them dies.
     """
-    out, world = Path(out), World.now()
+    flags = {"resume": resume, "quiet": quiet}
+    out = check_run(config, data, out, {"log_every": log_every, "eval_every": eval_every}, flags)
+    world = World.now()
     speed = Speed.of(local_device(device or best_device()))
     model = speed.lay_out(new_model(config))
     optimizer = make_optimizer(model, config, speed.fused)

@@ -63,11 +63,11 @@ def test_plane_moves_one_head_only():
 def test_errors(scene):
     model, memory, keys = scene
     for call, message in (
-        (lambda: look(model, memory, keys), r"y: got shape \(4, 2, 3\), expected \[2, 3\]"),
+        (lambda: look(model, memory, keys), r"y: got shape \(4, 2, 3\), expected .* \[2, 3\]"),
         (lambda: look(model, memory[0], keys[0]), "memory: got shape"),
-        (lambda: pictures(model, memory, keys[0]), r"y: got shape \(2, 3\), expected \[N, 2, 3\]"),
-        (lambda: plane(keys[0], 2, mesh(2, 0.5), "fixed", 0.25), "head: got 2, expected 0 to 1"),
-        (lambda: mesh(1, 0.5), "n, reach: got 1"),
+        (lambda: pictures(model, memory, keys[0]), r"y: got shape \(2, 3\), expected .* \[N, 2, 3\]"),
+        (lambda: plane(keys[0], 2, mesh(2, 0.5), "fixed", 0.25), "head: got 2, expected a whole number from 0 to 1"),
+        (lambda: mesh(1, 0.5), "n: got 1, expected a whole number of at least 2"),
     ):
         with pytest.raises(ValueError, match=message):
             call()

@@ -1,0 +1,37 @@
+"""The door of `fit`: what is wrong with a run is said before it starts, and before anything is on disk."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from ..config import Config
+from ..data.images import SPLITS, ImageSet
+from ..inputs import Words, check_count, check_flag, check_kind, wrong
+
+
+def check_run(config: Any, data: Any, out: Any, counts: dict[str, Any], flags: dict[str, Any]) -> Path:
+    """`out` as a Path; ValueError where an argument of `fit` is not what it must be, or the data do not fit the config.
+
+    counts and flags: arguments by name that are whole numbers of at least 1, or True or False.
+    """
+    check_kind("config", config, Config, "a Config, such as Config.preset('cpu')")
+    check_kind("data", data, ImageSet, "an ImageSet of train, valid and test, such as kpp.load_dataset('mnist')")
+    check_kind("out", out, (str, os.PathLike), "the path of a folder")
+    for name, value in counts.items():
+        check_count(name, value)
+    for name, value in flags.items():
+        check_flag(name, value)
+    size = [config.channels, config.image_size, config.image_size]
+    if list(data.train.pixels.shape[1:]) != size:
+        raise wrong("data", Words(f"images of {list(data.train.pixels.shape[1:])}"), f"{size}, as the config says")
+    for split in SPLITS[:2]:
+        images = getattr(data, split)
+        if not (images.binary or images.redraw):
+            raise wrong("data", Words(f"grey images in {split}"), "binary ones: binarize='fixed' or 'dynamic'")
+    need = config.length * config.episodes
+    if len(data.train) < need:
+        expected = f"at least {config.episodes} episodes of {config.length}; set fewer episodes or a smaller length"
+        raise wrong("data", Words(f"{len(data.train)} training images"), expected)
+    return Path(out)
