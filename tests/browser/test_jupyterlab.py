@@ -8,6 +8,7 @@ pytestmark = pytest.mark.xdist_group("browser")  # one Chromium at a time, and o
 WITH_WIDGETS = [p.stem for p in sorted((ROOT / "notebooks").glob("*.ipynb")) if "widgets." in p.read_text()]
 # Fewer repetitions behind averages that no widget shows: the same cells, sooner.
 FEWER = {
+    "02_block_reads": {"random_keys": 2000, "timing_runs": 3, "field_side": 9},
     "03_write_and_read": {"episodes_scored": 2},
     "05_iterative_inference": {"measured": 2, "patience": 10},
     "06_key_space": {"side": 9, "draws": 4},
