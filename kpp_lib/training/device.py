@@ -11,8 +11,10 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import nn
 
+from ..config import Config
 from ..data.episodes import seeded
 from ..data.images import Images
+from .meter import Meter
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,10 @@ class Speed:
     def lay_out(self, model: nn.Module) -> nn.Module:
         """The model on the device, in the layout of its convolutions."""
         return model.to(self.device, memory_format=torch.channels_last if self.channels_last else torch.preserve_format)
+
+    def meter(self, config: Config, devices: int) -> Meter:
+        """What reads images a second, and on a GPU the share of its peak in this precision."""
+        return Meter(config, self.device, self.bf16, devices)
 
     @contextmanager
     def loop(self) -> Iterator[None]:

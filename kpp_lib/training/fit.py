@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
+import time
 from pathlib import Path
 
 import torch
@@ -12,12 +15,14 @@ from ..config import Config
 from ..data.episodes import Episodes, seeded
 from ..data.images import ImageSet
 from ..data.noise import noisy_cue
+from ..inputs import check_number
 from . import checkpoint as ckpt
+from . import meter
 from .arguments import check_run
 from .device import Speed, best_device
 from .distributed import World, joined, local_device
 from .optim import kl_weight, make_optimizer, make_schedule
-from .runlog import RunLog
+from .runlog import RunLog, Tracker, trackers
 from .state import Run
 from .watch import Watch
 
@@ -30,8 +35,11 @@ def fit(
     *,
     resume: bool = True,
     device: str | None = None,
+    minutes: float | None = None,
     log_every: int = 50,
     eval_every: int = 500,
+    tensorboard: bool = False,
+    on_log: Tracker | None = None,
     quiet: bool = False,
 ) -> ckpt.Model:
     """Train a model on data.train and return the one that is best on data.valid, in eval mode.
@@ -42,11 +50,20 @@ def fit(
     FloatingPointError, with the step and the term, when the loss is not finite. `device`: None takes KPP_DEVICE, else
     the best there is. Under torchrun the processes share the batch of `config.episodes` episodes: ValueError unless it
     divides evenly, LostWorker when one of them dies.
+
+    minutes: train as well as that time allows: `config.steps` is set to what fits, by trying for some seconds, and kept
+    in the run's card, so that a run that is gone on with has the same schedule. ValueError if no step fits. on_log:
+    called on process 0 with (step, split, numbers by name) for each row of the log, so that any tracker is one line:
+    `fit(..., on_log=lambda step, split, numbers: wandb.log({f"{split}/{k}": v for k, v in numbers.items()}, step))`.
+    tensorboard: rows go to `out/tensorboard` too; ValueError if it is not installed. KPP_SPEED: see `device.Speed`.
     """
-    flags = {"resume": resume, "quiet": quiet}
+    flags = {"resume": resume, "quiet": quiet, "tensorboard": tensorboard}
     out = check_run(config, data, out, {"log_every": log_every, "eval_every": eval_every}, flags)
     world = World.now()
+    told = trackers(out, world.main, tensorboard, on_log)
     speed = Speed.of(local_device(device or best_device()))
+    if minutes is not None:
+        config = in_time(config, data, out, minutes, eval_every, speed.device)
     model = speed.lay_out(new_model(config))
     optimizer = make_optimizer(model, config, speed.fused)
     run = Run(out, config, model, optimizer, data, world.rank, world.size)
@@ -55,7 +72,10 @@ def fit(
     episodes = Episodes(speed.place(data.train), config.length, config.episodes, config.seed)
     world.agree(step=run.step, data=data.digest, **config.to_dict())
     mine, forward = world.rows(config.episodes), world.wrap(model)
-    log, watch = RunLog(out, world.rank, quiet, run.step), Watch(speed.device, log_every)
+    log, watch = (
+        RunLog(out, world.rank, quiet, run.step, speed.meter(config, world.size), told),
+        Watch(speed.device, log_every),
+    )
     run.check = watch.check
 
     for step in run.steps(log.bar(run.step, config.steps)):
@@ -88,6 +108,22 @@ def new_model(config: Config) -> ckpt.Model:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         return ckpt.make_model(config)
+
+
+def in_time(config: Config, data: ImageSet, out: Path, minutes: float, eval_every: int, device: torch.device) -> Config:
+    """`config` with the steps of the run in `out`, or with as many as fit into `minutes`, by short runs of `fit`."""
+    minutes, began = check_number("minutes", minutes, above=0), time.monotonic()
+    with contextlib.suppress(ckpt.CheckpointError):
+        return config.replace(steps=ckpt.load_card(out / "last")["config"]["steps"])
+    often = 1 if device.type == "cpu" else 10  # a log waits for a GPU
+
+    def short_run(steps: int, on_log: Tracker) -> None:
+        with tempfile.TemporaryDirectory(prefix="kpp-") as folder:
+            short, name = config.replace(steps=steps), World.now().of_main(folder)
+            fit(short, data, name, device=str(device), log_every=often, eval_every=steps, on_log=on_log, quiet=True)
+
+    seconds, of_main = 60 * minutes - (time.monotonic() - began), World.now().of_main
+    return config.replace(steps=meter.steps_for(seconds, short_run, eval_every, at_once=3 * often, of_main=of_main))
 
 
 @torch.no_grad()

@@ -1,22 +1,38 @@
-"""The record of a training run: log.csv on disk, and a progress bar with the three terms of the bound."""
+"""The record of a training run: log.csv on disk, a progress bar with the three terms of the bound, and trackers."""
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import torch
 from tqdm import tqdm
 
 from ..bound import Bound
+from .meter import Meter
 
-COLUMNS = ["step", "split", "total", "recon", "kl_z", "kl_y", "beta_y", "lr", "seconds"]
+TERMS = ("total", "recon", "kl_z", "kl_y")
+CLOCK = ("seconds", "images_per_second", "mfu")  # what differs between two runs that are the same
+COLUMNS = ["step", "split", *TERMS, "beta_y", "lr", *CLOCK]
+FORMATS = dict.fromkeys(TERMS, ".4f") | {"beta_y": ".3f", "lr": ".3g", "seconds": ".1f"}
+FORMATS |= {"images_per_second": ".0f", "mfu": ".3f"}
+
+Tracker = Callable[[int, str, dict[str, float]], object]  # of step, split ("train", "valid") and numbers by name
 
 
 class RunLog:
-    """log.csv (nats per image, one row a report) and the bar. Only the main process (`rank` 0) writes and shows."""
+    """log.csv (nats per image, one row a report) and the bar. Only the main process (`rank` 0) writes and shows.
 
-    def __init__(self, out: Path, rank: int, quiet: bool, start: int) -> None:
+    A row of "train" has the images a second since the one before, validations and saves left out, and on a GPU the
+    share of its peak (`meter.Meter`). `trackers` are called with each row.
+    """
+
+    def __init__(
+        self, out: Path, rank: int, quiet: bool, start: int, meter: Meter, trackers: tuple[Tracker, ...] = ()
+    ) -> None:
         self.file, self.main, self.quiet = out / "log.csv", rank == 0, quiet or rank > 0
+        self.meter, self.trackers = meter, trackers
         if self.main:
             out.mkdir(parents=True, exist_ok=True)
             kept = (
@@ -27,22 +43,64 @@ class RunLog:
                 writer.writeheader()
                 writer.writerows(kept)
 
-    def bar(self, start: int, stop: int) -> tqdm:
+    def bar(self, start: int, stop: int) -> Iterator[int]:
         """The steps still to do, with a progress bar around them."""
         self.progress = tqdm(
             range(start, stop), initial=start, total=stop, disable=self.quiet, unit="step", mininterval=1.0
         )
-        return self.progress
+        for step in self.progress:
+            self.meter.start(step)
+            yield step
 
     def write(self, step: int, split: str, bound: Bound, beta_y: float, lr: float, seconds: float) -> None:
         """One row, for a bound averaged over images; also shown beside the bar."""
         if not self.main:
             return
-        terms = {name: float(getattr(bound, name).detach()) for name in ("total", "recon", "kl_z", "kl_y")}
+        values = torch.stack([getattr(bound, name).detach() for name in TERMS]).tolist()  # one wait for the device
+        numbers = dict(zip(TERMS, values, strict=True)) | {"beta_y": beta_y, "lr": lr, "seconds": seconds}
+        if split == "train":
+            numbers |= self.meter.read(step)
+        else:
+            self.meter.pause()
+        row = {name: format(value, FORMATS[name]) for name, value in numbers.items()}
         with open(self.file, "a", newline="") as f:
-            row = [step, split, *(f"{v:.4f}" for v in terms.values()), f"{beta_y:.3f}", f"{lr:.3g}", f"{seconds:.1f}"]
-            csv.writer(f).writerow(row)
-        self.progress.set_postfix({k: f"{v:.1f}" for k, v in terms.items() if k != "total"}, refresh=False)
+            csv.DictWriter(f, COLUMNS).writerow({"step": step, "split": split} | row)
+        for tracker in self.trackers:
+            tracker(step, split, numbers)
+        self._show(numbers)
+
+    def _show(self, numbers: dict[str, float]) -> None:
+        beside = {k: f"{numbers[k]:.1f}" for k in TERMS if k != "total"}
+        if "images_per_second" in numbers:
+            beside["images/s"] = f"{numbers['images_per_second']:.0f}"
+        if "mfu" in numbers:
+            beside["of peak"] = f"{100 * numbers['mfu']:.0f} %"
+        self.progress.set_postfix(beside, refresh=False)
+
+
+def trackers(out: Path, main: bool, tensorboard: bool, on_log: Tracker | None) -> tuple[Tracker, ...]:
+    """Who is told of each row: TensorBoard, with files in `out`/tensorboard, and the caller. ValueError without it."""
+    if not main:
+        return ()
+    return (*([_tensorboard(out / "tensorboard")] if tensorboard else []), *([on_log] if on_log else []))
+
+
+def _tensorboard(folder: Path) -> Tracker:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ValueError(
+            "tensorboard: got True, but that package is not installed; expected it: pip install tensorboard, or "
+            "kpp-lib[tensorboard]"
+        ) from error
+    writer = SummaryWriter(folder)
+
+    def write(step: int, split: str, numbers: dict[str, float]) -> None:
+        for name, value in numbers.items():
+            writer.add_scalar(f"{name}/{split}" if name in TERMS else name, value, step)
+        writer.flush()
+
+    return write
 
 
 def read_log(file: str | Path) -> list[dict[str, str]]:
