@@ -89,6 +89,12 @@ def _train_arguments(p: argparse.ArgumentParser) -> None:
         help="validate and checkpoint this often (default: %(default)s)",
     )
     p.add_argument("--quiet", action="store_true", help="no progress bar")
+    p.add_argument(
+        "--minutes",
+        type=float,
+        help="train as well as this time allows: the number of steps is set to what fits, and kept when the run goes on",
+    )
+    p.add_argument("--tensorboard", action="store_true", help="curves to OUT/tensorboard too (kpp-lib[tensorboard])")
     p.set_defaults(run=run_train)
 
 

@@ -37,7 +37,8 @@ def run_train(args: argparse.Namespace) -> None:
     """`kpp train`."""
     config = Config.preset(args.preset, args.recipe, **overrides(args.set))
     data = load_dataset(args.dataset, args.binarize)
-    model = fit(config, data, args.out, device=args.device, eval_every=args.eval_every, quiet=args.quiet)
+    options = {k: getattr(args, k) for k in ("device", "minutes", "eval_every", "tensorboard", "quiet")}
+    model = fit(config, data, args.out, **options)
     print(
         f"best model in {args.out}/best ({sum(p.numel() for p in model.parameters()) / 1e6:.2f} million weights); "
         f"next: kpp evaluate --checkpoint {args.out} --dataset {args.dataset}"

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_model import bar_set
+from tiny_model import bar_set, tiny
 
 from kpp_lib import cli, commands
 from kpp_lib.evaluation.diagnostics import SCORES
@@ -60,6 +60,13 @@ def test_mistakes_are_one_line_and_status_2(argv, message, capsys, with_bars):
     assert cli.main(argv) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
+
+
+def test_minutes_and_tensorboard_reach_the_run(tmp_path, monkeypatch, with_bars):
+    seen = {}
+    monkeypatch.setattr(commands, "fit", lambda config, data, out, **options: seen.update(options) or tiny())
+    assert cli.main(["train", "--out", str(tmp_path), "--minutes", "8", "--tensorboard"]) == 0
+    assert seen["minutes"] == 8.0 and seen["tensorboard"] is True
 
 
 @pytest.mark.parametrize("command", [["--help"], ["train", "--help"], ["evaluate", "--help"], ["tour", "--help"]])

@@ -66,7 +66,7 @@ def stretch(config: Config, data: ImageSet, device: str, every: int, count: int,
 def watching(on_log: Callable[[dict[str, Any]], None]) -> Iterator[dict[str, Any]]:
     """The option of `fit` that calls `on_log` at every report."""
     if "on_log" in inspect.signature(kpp.fit).parameters:
-        yield {"on_log": on_log}
+        yield {"on_log": lambda step, split, numbers: on_log({"split": split})}
         return
     write = RunLog.write
     with mock.patch.object(RunLog, "write", lambda *a, **k: (write(*a, **k), on_log({"split": a[2]}))):
