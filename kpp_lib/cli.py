@@ -92,7 +92,7 @@ def _train_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--minutes",
         type=float,
-        help="train as well as this time allows: the number of steps is set to what fits, and kept when the run goes on",
+        help="train as well as this time allows: steps are set to what fits, and kept when the run goes on",
     )
     p.add_argument("--tensorboard", action="store_true", help="curves to OUT/tensorboard too (kpp-lib[tensorboard])")
     p.set_defaults(run=run_train)
