@@ -353,12 +353,14 @@ def test_the_picture_on_the_page_is_the_decoded_one(explorer):
 
 def test_a_move_costs_no_more_than_some_arithmetic(explorer):
     """Against a loop of four million multiply-adds in the same page, in turn: a slow or busy machine slows both."""
-    timing = """() => { const e = document.querySelector('.kpp-explorer').explorer, a = new Float32Array(65536).fill(0.5);
+    timing = """() => { const e = document.querySelector('.kpp-explorer').explorer;
+        const a = new Float32Array(65536).fill(0.5);
         const loop = () => { let s = 0; for (let k = 0; k < 64; k++)
             for (let i = 0; i < 65536; i++) s += a[i] * a[(i + k) & 65535]; return s; };
         const took = act => { const start = performance.now(); act(); return performance.now() - start; };
         const moves = [], loops = [];
-        for (let n = 0; n < 20; n++) { moves.push(took(() => e.paint(e.network.look(e.keys)))); loops.push(took(loop)); }
+        const move = () => e.paint(e.network.look(e.keys));
+        for (let n = 0; n < 20; n++) { moves.push(took(move)); loops.push(took(loop)); }
         return [Math.min(...moves), Math.min(...loops)]; }"""
     move, loop = explorer.evaluate(timing)
     print(f"one move: {move:.1f} ms, {move / loop:.1f} loops", file=sys.stderr)
