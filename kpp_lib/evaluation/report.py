@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,14 +29,48 @@ LABELS = {
 }
 
 
+KEYS = ("T", "orders", "images", "of", "recipe", "preset", "data", "checkpoint")
+
+
 def load_report(file: str | Path) -> dict[str, Any]:
-    """A report that `kpp evaluate --json` printed. Raises ValueError for a file that is not one."""
+    """A report that `kpp evaluate` or `kpp sweep` wrote: UTF-8, with or without a byte order mark, or UTF-16, which some
+    shells make of `>`. Raises ValueError for a file that is not one."""
     try:
-        report = json.loads(Path(file).read_text())
-        report["scores"]["total"]["mean"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"reports: got {file} ({error}), expected the output of `kpp evaluate --json`") from error
+        report = json.loads(Path(file).read_bytes())  # which tells the encoding by the first bytes
+        for key in KEYS:
+            report[key]
+        for name, score in report["scores"].items():
+            _check_score(name, score)
+        report["scores"]["total"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        reason = f"no {error}" if isinstance(error, KeyError) else error
+        raise ValueError(f"reports: got {file} ({reason}), expected the output of `kpp evaluate --json`") from error
     return report
+
+
+def _check_score(name: str, score: dict[str, Any]) -> None:
+    numbers = [score["mean"]] + ([] if score["std"] is None else [score["std"]])
+    if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in numbers):
+        raise ValueError(f"{name} is {score}")
+
+
+def write_text(file: str | Path, text: str) -> None:
+    """Write a file that is there whole or not at all; an old one stays until then. Raises OSError."""
+    file = Path(file)
+    new = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        with open(new, "w", encoding="utf-8", newline="\n") as f:
+            f.write(text)
+            f.flush()
+            os.fsync(f.fileno())
+        os.replace(new, file)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def label(report: dict[str, Any]) -> str:
+    """What a report is called in a table: the run of a sweep, or the checkpoint."""
+    return report.get("run") or report["checkpoint"]
 
 
 def number(report: dict[str, Any], name: str) -> str:
@@ -80,9 +115,9 @@ def markdown(reports: Sequence[dict[str, Any]], scores: Sequence[str] | None = N
 
 
 def _table(name: str, reports: Sequence[dict[str, Any]], scores: Sequence[str]) -> str:
-    lines = [f"| {name} | " + " | ".join(r["checkpoint"] for r in reports) + " |", "|---|" + "---:|" * len(reports)]
+    lines = [f"| {name} | " + " | ".join(label(r) for r in reports) + " |", "|---|" + "---:|" * len(reports)]
     for score in scores:
         if any(score in r["scores"] for r in reports):
             lines.append(f"| {LABELS[score]} | " + " | ".join(number(r, score) for r in reports) + " |")
-    origins = [f"- {r['checkpoint']}: recipe {r['recipe']}, preset {r['preset']}; {origin(r)}" for r in reports]
+    origins = [f"- {label(r)}: recipe {r['recipe']}, preset {r['preset']}; {origin(r)}" for r in reports]
     return "\n".join([*lines, "", *origins])
