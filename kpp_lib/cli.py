@@ -1,18 +1,32 @@
-"""`kpp`: tour | train | evaluate | study | table, on the command line, by argparse alone."""
+"""`kpp`: tour | train | evaluate | study | sweep | table, on the command line, by argparse alone."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 
-from .commands import run_evaluate, run_study, run_table, run_train
+import torch
+from safetensors import SafetensorError
+
+from .arguments import Parser, checkpoint, device, output_file, plain_streams, positive, run_folder, whole
+from .commands import run_evaluate, run_study, run_sweep, run_table, run_train
 from .config import PRESETS, RECIPES
-from .data.images import DATASETS, DataError
+from .data.images import DATASETS
 from .evaluation.diagnostics import SCORES
 from .evaluation.studies import STUDIES
 from .training.checkpoint import CheckpointError, pretrained_names
 
+# DataError and the errors of every check are ValueErrors; a full disk is an OSError or, in weights, a SafetensorError
+MENDABLE = (
+    ValueError,
+    CheckpointError,
+    FloatingPointError,
+    OSError,
+    SafetensorError,
+    torch.cuda.OutOfMemoryError,
+)
 BINARIZE = ("fixed", "dynamic", "threshold")
 DATA_HELP = (
     "The data: the folder named by KPP_DATA; else torchvision's download into your cache; else, with no "
@@ -23,10 +37,8 @@ DATA_HELP = (
 
 def parser() -> argparse.ArgumentParser:
     """The argument parser of `kpp`."""
-    main = argparse.ArgumentParser(
-        prog="kpp", description="Kanerva++: a VAE whose prior is read from a memory of the episode."
-    )
-    commands = main.add_subparsers(dest="command", required=True, metavar="{tour,train,evaluate,study,table}")
+    main = Parser(prog="kpp", description="Kanerva++: a VAE whose prior is read from a memory of the episode.")
+    commands = main.add_subparsers(dest="command", required=True, metavar="{tour,train,evaluate,study,sweep,table}")
     tour = commands.add_parser(
         "tour", help="run every notebook and hold its numbers against the expected bands", add_help=False
     )
@@ -42,15 +54,23 @@ def parser() -> argparse.ArgumentParser:
             "study", help="vary one thing, weights fixed: T, noise on the cue, distance of a key", epilog=DATA_HELP
         )
     )
-    table = commands.add_parser("table", help="reports of `kpp evaluate --json` as one Markdown table")
+    _sweep_arguments(
+        commands.add_parser(
+            "sweep", help="many runs from one file; stopped or killed, it goes on when called again", epilog=DATA_HELP
+        )
+    )
+    table = commands.add_parser("table", help="reports of `kpp evaluate --json` or `kpp sweep` as one Markdown table")
     table.add_argument("reports", nargs="+", metavar="FILE", help="JSON files")
     table.add_argument("--scores", nargs="+", metavar="SCORE", help="only these rows, in this order")
+    table.add_argument("--out", type=output_file, metavar="FILE", help="write the table there")
     table.set_defaults(run=run_table)
     return main
 
 
 def _train_arguments(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--out", required=True, help="folder for log.csv, the last checkpoint and the best one")
+    p.add_argument(
+        "--out", type=run_folder, required=True, help="folder for log.csv, the last checkpoint and the best one"
+    )
     p.add_argument(
         "--preset",
         choices=PRESETS,
@@ -73,7 +93,9 @@ def _train_arguments(p: argparse.ArgumentParser) -> None:
         "every step, which fixed bits would overfit; validation and test bits are the fixed ones (default: "
         "%(default)s)",
     )
-    p.add_argument("--device", help="cpu, cuda or mps (default: KPP_DEVICE, else the best there is)")
+    p.add_argument(
+        "--device", type=device, help="cpu, cuda, cuda:N or mps (default: KPP_DEVICE, else the best there is)"
+    )
     p.add_argument(
         "--set",
         nargs="+",
@@ -83,7 +105,7 @@ def _train_arguments(p: argparse.ArgumentParser) -> None:
     )
     p.add_argument(
         "--eval-every",
-        type=int,
+        type=whole,
         default=500,
         metavar="STEPS",
         help="validate and checkpoint this often (default: %(default)s)",
@@ -101,12 +123,15 @@ def _train_arguments(p: argparse.ArgumentParser) -> None:
 def _evaluate_arguments(p: argparse.ArgumentParser) -> None:
     shipped = ", ".join(pretrained_names()) or "none yet"
     p.add_argument(
-        "--checkpoint", required=True, help=f"folder of a `kpp train` run or of a model, or shipped weights ({shipped})"
+        "--checkpoint",
+        type=checkpoint,
+        required=True,
+        help=f"folder of a `kpp train` run or of a model, or shipped weights ({shipped})",
     )
     p.add_argument("--dataset", choices=DATASETS, default="mnist")
     p.add_argument("--binarize", choices=BINARIZE, default="fixed", help="test bits (default: %(default)s)")
-    p.add_argument("--length", type=int, help="T, images per episode (default: the model's own)")
-    p.add_argument("--orders", type=int, default=5, help="seeded orders of the test set (default: %(default)s)")
+    p.add_argument("--length", type=whole, help="T, images per episode (default: the model's own)")
+    p.add_argument("--orders", type=whole, default=5, help="seeded orders of the test set (default: %(default)s)")
     p.add_argument(
         "--scores",
         nargs="+",
@@ -116,43 +141,73 @@ def _evaluate_arguments(p: argparse.ArgumentParser) -> None:
     )
     p.add_argument(
         "--baseline",
+        type=checkpoint,
         metavar="CHECKPOINT",
         help="a memory-free model (recipe vae) to measure memory_gain against (default: the one that the model's card "
         "names, if any)",
     )
     p.add_argument("--quick", action="store_true", help="one order of 1,024 images")
     p.add_argument("--json", action="store_true", help="print the whole report as JSON")
-    p.add_argument("--device", default="cpu")
+    p.add_argument("--out", type=output_file, metavar="FILE", help="write the whole report there as JSON")
+    p.add_argument("--device", type=device, default="cpu", help="cpu, cuda, cuda:N or mps (default: %(default)s)")
     p.set_defaults(run=run_evaluate)
 
 
 def _study_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("study", choices=STUDIES)
-    p.add_argument("--checkpoint", required=True, help="as for evaluate; a model with a memory")
+    p.add_argument("--checkpoint", type=checkpoint, required=True, help="as for evaluate; a model with a memory")
     p.add_argument("--dataset", choices=DATASETS, default="mnist")
-    p.add_argument("--baseline", metavar="CHECKPOINT", help="cleanup: a memory-free model to clean with beside it")
-    p.add_argument("--device", default="cpu")
+    p.add_argument(
+        "--baseline", type=checkpoint, metavar="CHECKPOINT", help="cleanup: a memory-free model to clean with beside it"
+    )
+    p.add_argument("--device", type=device, default="cpu", help="cpu, cuda, cuda:N or mps (default: %(default)s)")
+    p.add_argument("--out", type=output_file, metavar="FILE", help="write the JSON there")
     p.set_defaults(run=run_study)
+
+
+def _sweep_arguments(p: argparse.ArgumentParser) -> None:
+    p.add_argument("file", metavar="FILE.toml", help="the runs; experiments/smoke.toml is a small one")
+    p.add_argument(
+        "--out", type=run_folder, metavar="DIR", help="folder of results, logs and runs (default: runs/FILE)"
+    )
+    p.add_argument("--minutes", type=positive, metavar="M", help="stop in time; the same command goes on")
+    p.add_argument("--workers", type=whole, metavar="N", help="processes (default: one for each GPU, else each core)")
+    p.add_argument("--list", action="store_true", help="only say what would run, in order, and where each run stands")
+    p.set_defaults(run=run_sweep)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit status. What a user can mend is one line on stderr, and status 2."""
-    argv = sys.argv[1:] if argv is None else argv
-    if argv[:1] == ["tour"]:
-        from .tour import main as tour  # papermill and its friends are there only with the [dev] extra
-
-        return tour(argv[1:])
-    args = parser().parse_args(argv)
+    argv, command = sys.argv[1:] if argv is None else argv, "kpp"
+    plain_streams()
     try:
-        args.run(args)
+        if sys.stdout is None:
+            raise ValueError("stdout: got a closed one, expected a place to print to")
+        if argv[:1] == ["tour"]:
+            from .tour import main as tour  # papermill and its friends are there only with the [dev] extra
+
+            return tour(argv[1:])
+        args = parser().parse_args(argv)
+        command = f"kpp {args.command}"
+        status = args.run(args) or 0
         sys.stdout.flush()
+        return status
     except BrokenPipeError:  # `kpp table ... | head` has read enough; the rest goes nowhere, quietly
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         return 1
-    except (ValueError, CheckpointError, DataError, FloatingPointError) as error:
-        print(f"kpp {args.command}: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print(f"{command}: stopped", file=sys.stderr)
+        return 130
+    except MENDABLE as error:
+        print(f"{command}: {' '.join(str(error).split())}", file=sys.stderr)
+        _forget_output()
         return 2
-    return 0
+
+
+def _forget_output() -> None:
+    """What is still to be printed goes nowhere: Python tries once more at its end, and would fail aloud."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # captured, closed or not there
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import fields
-from typing import Any
+import os
+import shlex
+import time
+from pathlib import Path
 
+from .arguments import check_device, overrides
 from .config import Config
 from .data.images import load_dataset
 from .evaluation.evaluate import evaluate
-from .evaluation.report import load_report, markdown, text
+from .evaluation.report import load_report, markdown, text, write_text
 from .evaluation.studies import STUDIES
+from .sweep.plan import read_plan, train_command
+from .sweep.pool import Sweep, state, table
 from .training.checkpoint import load_card, load_model
 from .training.fit import fit
 from .training.provenance import commit, data_card
@@ -30,11 +35,13 @@ def run_study(args: argparse.Namespace) -> None:
     else:
         rows = STUDIES[args.study](model, data.test)
     about = {"study": args.study, "checkpoint": args.checkpoint, "data": data_card(data), "commit": commit()}
-    print(json.dumps(about | {"rows": rows}, indent=1))
+    _put(json.dumps(about | {"rows": rows}, indent=1), args.out)
 
 
 def run_train(args: argparse.Namespace) -> None:
     """`kpp train`."""
+    if args.device is None and "KPP_DEVICE" in os.environ:
+        check_device("KPP_DEVICE", os.environ["KPP_DEVICE"])
     config = Config.preset(args.preset, args.recipe, **overrides(args.set))
     data = load_dataset(args.dataset, args.binarize)
     options = {k: getattr(args, k) for k in ("device", "minutes", "eval_every", "tensorboard", "quiet")}
@@ -55,25 +62,35 @@ def run_evaluate(args: argparse.Namespace) -> None:
     orders, limit = (1, 1024) if args.quick else (args.orders, None)
     report = evaluate(model, data, args.length, orders, scores=scores, limit=limit, quiet=args.json, baseline=rival)
     report |= {"checkpoint": args.checkpoint, "baseline": baseline}
+    if args.out:
+        _put(json.dumps(report, indent=1), args.out)
     print(json.dumps(report, indent=1) if args.json else text(report))
 
 
 def run_table(args: argparse.Namespace) -> None:
     """`kpp table`."""
-    print(markdown([load_report(file) for file in args.reports], args.scores))
+    _put(markdown([load_report(file) for file in args.reports], args.scores), args.out)
 
 
-def overrides(pairs: list[str]) -> dict[str, Any]:
-    """["steps=500", "widths=[8,8,8,8]"] -> {"steps": 500, ...}; values are JSON, or plain words."""
-    known, settings = {f.name for f in fields(Config)}, {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not equals or name not in known:
-            raise ValueError(
-                f"--set: got {pair!r}, expected FIELD=VALUE with a field of Config: {', '.join(sorted(known))}"
-            )
-        try:
-            settings[name] = json.loads(text)
-        except ValueError:
-            settings[name] = text
-    return settings
+def _put(text: str, file: Path | None) -> None:
+    """Print, or write to a file, whole or not at all."""
+    if file is None:
+        print(text)
+    else:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_text(file, text + "\n")
+
+
+def run_sweep(args: argparse.Namespace) -> int:
+    """`kpp sweep`; returns 1 if a run failed."""
+    began, jobs = time.monotonic(), read_plan(args.file)
+    out = Path(args.out or f"runs/{Path(args.file).stem}")
+    if args.list:
+        for job in jobs:
+            line = train_command(job.config.to_dict(), job.dataset, job.binarize, str(out / job.id))
+            print(f"{job.id}: priority {job.priority:g}, {state(job, out, data=False)}: {line}")
+        return 0
+    command = shlex.join(["kpp", "sweep", args.file, "--out", str(out)])
+    status = Sweep(jobs, out, command, args.workers, args.minutes, began).run()
+    print(f"\n{table(jobs, out)}\n\nkpp table {shlex.quote(str(out))}/*.json prints all scores")
+    return status

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tiny_model import bar_set, tiny
 
-from kpp_lib import cli, commands
+from kpp_lib import arguments, cli, commands
 from kpp_lib.evaluation.diagnostics import SCORES
 
 
@@ -78,7 +78,7 @@ def test_help(command, capsys):
 
 
 def test_overrides_are_json_or_words():
-    assert commands.overrides(["steps=5", "widths=[8,8,8,8]", "write=pooled"]) == {
+    assert arguments.overrides(["steps=5", "widths=[8,8,8,8]", "write=pooled"]) == {
         "steps": 5,
         "widths": [8, 8, 8, 8],
         "write": "pooled",

@@ -18,6 +18,8 @@ FLOORS = (
     ("training",),
     ("course",),
     ("evaluation", "tour"),
+    ("sweep",),
+    ("arguments",),
     ("commands",),
     ("cli",),
     ("__init__", "__main__"),

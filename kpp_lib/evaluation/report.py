@@ -33,8 +33,8 @@ KEYS = ("T", "orders", "images", "of", "recipe", "preset", "data", "checkpoint")
 
 
 def load_report(file: str | Path) -> dict[str, Any]:
-    """A report that `kpp evaluate` or `kpp sweep` wrote: UTF-8, with or without a byte order mark, or UTF-16, which some
-    shells make of `>`. Raises ValueError for a file that is not one."""
+    """A report that `kpp evaluate` or `kpp sweep` wrote: UTF-8, with or without a byte order mark, or UTF-16, as
+    some shells write. Raises ValueError for a file that is not one."""
     try:
         report = json.loads(Path(file).read_bytes())  # which tells the encoding by the first bytes
         for key in KEYS:

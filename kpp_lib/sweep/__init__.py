@@ -1,1 +1,1 @@
-"""Many runs, one command: `plan.py` reads experiments/*.toml, `pool.py` shares the machine out, `worker.py` is one run."""
+"""Many runs, one command: `plan.py` reads the file, `pool.py` shares the machine out, `worker.py` is one run."""

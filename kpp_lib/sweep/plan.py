@@ -182,15 +182,18 @@ def _seeded(name: str, values: dict[str, Any]) -> Iterator[tuple[int, Job]]:
         raise ValueError(f"set.{error}") from error
     evaluate = _evaluation(config, values["evaluate"])
     for turn, seed in enumerate(_list("seeds", values["seeds"], "whole numbers")):
-        yield turn, Job(
-            name,
-            config.replace(seed=check_seed("seeds", seed)),
-            words["dataset"],
-            words["binarize"],
-            check_number("priority", values["priority"]),
-            check_count("eval_every", values["eval_every"]),
-            check_number("save_every", values["save_every"], above=0),
-            evaluate,
+        yield (
+            turn,
+            Job(
+                name,
+                config.replace(seed=check_seed("seeds", seed)),
+                words["dataset"],
+                words["binarize"],
+                check_number("priority", values["priority"]),
+                check_count("eval_every", values["eval_every"]),
+                check_number("save_every", values["save_every"], above=0),
+                evaluate,
+            ),
         )
 
 
@@ -238,4 +241,3 @@ def _baseline(job: Job, wanted: Any, jobs: list[Job]) -> Job:
     if baseline.config.write != "none" or baseline.dataset != job.dataset or baseline.evaluate["baseline"] is not None:
         raise wrong("evaluate.baseline", wanted, f"a run of recipe vae on {job.dataset}, without a baseline of its own")
     return baseline
-

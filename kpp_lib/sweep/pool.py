@@ -65,7 +65,7 @@ def _data(dataset: str, binarize: str) -> tuple[dict[str, str], int]:
 
 
 def state(job: Job, out: Path, data: bool = True) -> str:
-    """"finished", "begun" or "to do". Raises ValueError where what is on disk is of another run than `job`.
+    """ "finished", "begun" or "to do". Raises ValueError where what is on disk is of another run than `job`.
 
     data: compare the data, too, and hold the length of an episode against the number of test images.
     """
