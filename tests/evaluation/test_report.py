@@ -9,7 +9,7 @@ import pytest
 from tiny_model import bar_set, tiny
 
 import kpp_lib as kpp
-from kpp_lib.evaluation.report import load_report, markdown, number, text
+from kpp_lib.evaluation.report import load_report, markdown, number, text, write_text
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = sorted((ROOT / "results").glob("*.json"))
@@ -42,6 +42,38 @@ def test_only_reports_are_taken(tmp_path):
     for name in ("a.json", "missing.json"):
         with pytest.raises(ValueError, match=f"reports: got .*{name}.* expected the output"):
             load_report(tmp_path / name)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_a_report_is_read_as_shells_write_it(encoding, tmp_path):
+    words = (ROOT / "results" / "mnist-cpu.json").read_text(encoding="utf-8")
+    (tmp_path / "r.json").write_bytes(words.encode(encoding))
+    assert load_report(tmp_path / "r.json") == json.loads(words)
+
+
+@pytest.mark.parametrize(
+    "damage", ["[]", "null", "3", "{", "[" * 10_000, '{"scores": []}', b"\xff\xfe\x00".decode("latin-1")]
+)
+def test_a_file_that_is_no_report_is_named(damage, tmp_path):
+    (tmp_path / "r.json").write_text(damage, encoding="latin-1")
+    with pytest.raises(ValueError, match="reports: got .*r.json .* expected the output"):
+        load_report(tmp_path / "r.json")
+
+
+@pytest.mark.parametrize("change", [{"T": None}, {"scores": {"total": {"mean": "12", "std": None}}}, {"scores": {}}])
+def test_a_report_has_what_a_table_needs(change, tmp_path):
+    report = json.loads((ROOT / "results" / "mnist-cpu.json").read_text(encoding="utf-8")) | change
+    (tmp_path / "r.json").write_text(json.dumps({k: v for k, v in report.items() if v is not None}))
+    with pytest.raises(ValueError, match="reports: got .*r.json"):
+        load_report(tmp_path / "r.json")
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    write_text(tmp_path / "a", "± first\n")
+    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("no")))
+    with pytest.raises(OSError, match="no"):
+        write_text(tmp_path / "a", "second")
+    assert [f.read_bytes() for f in tmp_path.iterdir()] == ["± first\n".encode()]
 
 
 def command_of(page):
