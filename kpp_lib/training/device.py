@@ -6,7 +6,7 @@ import gc
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import torch
 from torch import nn
@@ -16,35 +16,54 @@ from ..data.episodes import seeded
 from ..data.images import Images
 from .meter import Meter
 
+LONG = 10_000  # steps from which a minute of compilation is paid back
+
 
 @dataclass(frozen=True)
 class Speed:
     """The switches of the engine; `Speed.of(device)` has those that pay there. Off, each leaves the plain PyTorch way.
 
-    KPP_SPEED overrides any of them: KPP_SPEED="bf16=off compile=on" kpp train ... `make bench` measures the gains.
+    KPP_SPEED overrides any of them: `KPP_SPEED="bf16=off compile=on" kpp train ...`. What each one gains is measured by
+    leaving it out, or adding it, in one run: `make bench` does so, and docs/performance.md has the numbers.
+
+    | switch | on by default | what it does |
+    |---|---|---|
+    | resident | CUDA | the training images stay on the device as uint8 or bits; drawn, binarized and moved there |
+    | bf16 | CUDA that has it | convolutions and dense layers in bfloat16; keys, KLs, likelihoods in float32 |
+    | channels_last | CUDA | weights and maps in NHWC. On a CPU 0.9 to 1.1 of the time, and other roundings: off |
+    | fused | CUDA | one kernel for AdamW (and the Adam in LARS), no number fetched |
+    | products | CUDA | blocks read as two matrix products, up to memories of 128 x 128; see `memory.read_blocks` |
+    | repeatable | CUDA | cuDNN takes repeatable algorithms. Off: those that it finds fastest, by trying |
+    | tf32 | CUDA | what is left in float32 multiplies with 10 bits of mantissa while training |
+    | graphs | CUDA, one process | forward and backward captured once and replayed as CUDA graphs |
+    | compile | CUDA, from 10,000 steps | torch.compile; takes a minute or more to begin, with graphs inside |
+    | still_gc | CUDA | Python's garbage collector rests in the loop: its pauses are longer than a step |
     """
 
     device: torch.device
-    resident: bool = False  # the whole split on the device as uint8; drawn, binarized and moved there
-    bf16: bool = False  # autocast: convolutions and dense layers in bfloat16; keys, KLs, likelihoods stay in float32
-    channels_last: bool = False  # NHWC weights and maps, which tensor cores want
-    fused: bool = False  # AdamW (and Adam in LARS) as one kernel
-    still_gc: bool = False  # Python's garbage collector is off in the loop: its pauses are longer than a step
+    resident: bool = False
+    bf16: bool = False
+    channels_last: bool = False
+    fused: bool = False
+    products: bool = False
+    repeatable: bool = False
+    tf32: bool = False
+    graphs: bool = False
+    compile: bool = False
+    still_gc: bool = False
 
     @classmethod
-    def of(cls, device: str | torch.device) -> Speed:
-        """What pays on `device`, as KPP_SPEED changes it. Raises ValueError for a switch that does not exist."""
+    def of(cls, device: str | torch.device, steps: int = 0) -> Speed:
+        """What pays on `device` in a run of `steps`, as KPP_SPEED changes it.
+
+        On a CPU, and on an Apple GPU, nothing: what gains there costs a first-time user a minute of compilation, or
+        changes numbers. Raises ValueError for a switch that does not exist.
+        """
         device = torch.device(device)
-        fast = device.type == "cuda"
-        speed = cls(
-            device,
-            resident=fast,
-            bf16=fast and torch.cuda.is_bf16_supported(),
-            channels_last=fast,
-            fused=fast,
-            still_gc=fast,
-        )
-        return replace(speed, **_asked(os.environ.get("KPP_SPEED", "")))
+        on = dict.fromkeys(SWITCHES, device.type == "cuda")
+        if device.type == "cuda":
+            on |= {"bf16": torch.cuda.is_bf16_supported(), "compile": steps >= LONG}
+        return cls(device, **(on | _asked(os.environ.get("KPP_SPEED", ""))))
 
     def autocast(self) -> AbstractContextManager:
         """The precision of a forward pass. No cache of casts: a weight is used once, and a CUDA graph needs its own."""
@@ -61,7 +80,8 @@ class Speed:
         return images.to(self.device) if self.resident else images
 
     def lay_out(self, model: nn.Module) -> nn.Module:
-        """The model on the device, in the layout of its convolutions."""
+        """The model on the device, in the layout of its convolutions, with its way to read blocks."""
+        model.products = self.products and model.config.memory_size <= 128  # beyond, they cost more than they bring
         return model.to(self.device, memory_format=torch.channels_last if self.channels_last else torch.preserve_format)
 
     def meter(self, config: Config, devices: int) -> Meter:
@@ -71,7 +91,11 @@ class Speed:
     @contextmanager
     def loop(self) -> Iterator[None]:
         """Around the steps: what is set for the whole process is set here, and put back."""
-        collecting = gc.isenabled()
+        collecting, cudnn = gc.isenabled(), torch.backends.cudnn
+        before = torch.get_float32_matmul_precision(), cudnn.deterministic, cudnn.benchmark
+        if self.device.type == "cuda":
+            torch.set_float32_matmul_precision("high" if self.tf32 else "highest")
+            cudnn.deterministic, cudnn.benchmark = self.repeatable, not self.repeatable
         if self.still_gc:
             gc.collect()
             gc.freeze()
@@ -79,6 +103,8 @@ class Speed:
         try:
             yield
         finally:
+            torch.set_float32_matmul_precision(before[0])
+            cudnn.deterministic, cudnn.benchmark = before[1:]
             if self.still_gc and collecting:
                 gc.enable()
                 gc.unfreeze()

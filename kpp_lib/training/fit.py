@@ -19,6 +19,7 @@ from ..inputs import check_number
 from . import checkpoint as ckpt
 from . import meter
 from .arguments import check_run
+from .compiled import faster
 from .device import Speed, best_device
 from .distributed import World, joined, local_device
 from .optim import kl_weight, make_optimizer, make_schedule
@@ -61,7 +62,8 @@ def fit(
     out = check_run(config, data, out, {"log_every": log_every, "eval_every": eval_every}, flags)
     world = World.now()
     told = trackers(out, world.main, tensorboard, on_log)
-    speed = Speed.of(local_device(device or best_device()))
+    # with `minutes`, steps are not known yet, and a compilation would be a large part of the time
+    speed = Speed.of(local_device(device or best_device()), 0 if minutes else config.steps)
     if minutes is not None:
         config = in_time(config, data, out, minutes, eval_every, speed.device)
     model = speed.lay_out(new_model(config))
@@ -71,34 +73,33 @@ def fit(
     schedule = make_schedule(optimizer, config, run.step)
     episodes = Episodes(speed.place(data.train), config.length, config.episodes, config.seed)
     world.agree(step=run.step, data=data.digest, **config.to_dict())
-    mine, forward = world.rows(config.episodes), world.wrap(model)
-    log, watch = (
-        RunLog(out, world.rank, quiet, run.step, speed.meter(config, world.size), told),
-        Watch(speed.device, log_every),
-    )
+    log = RunLog(out, world.rank, quiet, run.step, speed.meter(config, world.size), told)
+    mine, watch = world.rows(config.episodes), Watch(speed.device, log_every)
     run.check = watch.check
 
-    for step in run.steps(log.bar(run.step, config.steps)):
-        x = episodes.batch(step).x[mine].to(speed.device)  # [B, T, C, H, W]
-        generator = world.noise(speed.generator(config.seed, step, 0))
-        with speed.autocast():
-            bound = forward(x, generator, noisy_cue(x, config.cue_noise, generator)).mean()
-        beta_z, beta_y = (kl_weight(step, config.steps, w) for w in (config.kl_z_warmup, config.kl_y_warmup))
-        optimizer.zero_grad()
-        bound.weighted(beta_z, beta_y).backward()
-        norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-        bound = world.mean(bound)
-        watch.see(step, bound, norm)  # stops a run whose loss is no number
-        optimizer.step()
-        lr = schedule.get_last_lr()[0]
-        schedule.step()
-        done, last = step + 1, step + 1 == config.steps
-        if done % log_every == 0 or last:
-            log.write(done, "train", bound, beta_y, lr, run.seconds)
-        if world.main and (done % eval_every == 0 or last):
-            valid = validate(model, data)
-            log.write(done, "valid", valid, beta_y, lr, run.seconds)
-            run.validated(done, valid, full=beta_z == beta_y == 1)
+    with speed.loop():
+        forward = faster(speed, model, world.wrap(model), episodes, mine)
+        for step in run.steps(log.bar(run.step, config.steps)):
+            x = episodes.batch(step).x[mine].to(speed.device)  # [B, T, C, H, W]
+            generator = world.noise(speed.generator(config.seed, step, 0))
+            optimizer.zero_grad()
+            with speed.autocast():
+                bound = forward(x, generator, noisy_cue(x, config.cue_noise, generator)).mean()
+            beta_z, beta_y = (kl_weight(step, config.steps, w) for w in (config.kl_z_warmup, config.kl_y_warmup))
+            bound.weighted(beta_z, beta_y).backward()
+            norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+            bound = world.mean(bound)
+            watch.see(step, bound, norm)  # stops a run whose loss is no number
+            optimizer.step()
+            lr = schedule.get_last_lr()[0]
+            schedule.step()
+            done, last = step + 1, step + 1 == config.steps
+            if done % log_every == 0 or last:
+                log.write(done, "train", bound, beta_y, lr, run.seconds)
+            if world.main and (done % eval_every == 0 or last):
+                valid = validate(model, data)
+                log.write(done, "valid", valid, beta_y, lr, run.seconds)
+                run.validated(done, valid, full=beta_z == beta_y == 1)
     world.wait()
     return ckpt.load_model(out, speed.device)
 

@@ -14,6 +14,17 @@ def test_on_a_cpu_every_switch_is_off_that_costs_or_changes_a_number(monkeypatch
     assert not any(getattr(speed, name) for name in SWITCHES)
 
 
+@pytest.mark.parametrize(
+    ("steps", "compiled", "bf16"), [(100, False, True), (29_000, True, True), (29_000, True, False)]
+)
+def test_on_cuda_all_are_on_but_what_does_not_pay(monkeypatch, steps, compiled, bf16):
+    monkeypatch.delenv("KPP_SPEED", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bf16)
+    speed = Speed.of("cuda", steps)
+    on = {name for name in SWITCHES if getattr(speed, name)}
+    assert set(SWITCHES) - on == {name for name, there in (("compile", compiled), ("bf16", bf16)) if not there}
+
+
 def test_a_switch_is_turned_by_name_and_a_wrong_one_is_named(monkeypatch):
     monkeypatch.setenv("KPP_SPEED", "bf16=on, fused=off")
     assert (Speed.of("cpu").bf16, Speed.of("cpu").fused) == (True, False)
