@@ -16,6 +16,7 @@ import kpp_lib as kpp
 from kpp_lib.config import RECIPES
 from kpp_lib.data.images import Images
 from kpp_lib.data.noise import noisy_cue
+from kpp_lib.draws import Share
 from kpp_lib.training import fit as engine
 from kpp_lib.training.device import Speed
 from kpp_lib.training.state import Run
@@ -120,7 +121,7 @@ class Nowhere:
 def test_a_step_stays_on_its_device(monkeypatch, recipe):
     """On tensors of a GPU that is only claimed: a tensor left on the CPU, or a value asked for, is an error there."""
     model = engine.new_model(kpp.Config.preset("tiny", recipe))
-    moved = []
+    moved, share = [], Share(Nowhere(), 0, 1)
     for name in ("rand", "randn"):
         plain = getattr(torch, name)
         monkeypatch.setattr(torch, name, lambda *size, plain=plain, generator=None, **kind: plain(*size, **kind))
@@ -128,7 +129,7 @@ def test_a_step_stays_on_its_device(monkeypatch, recipe):
         model = fake_on_gpu(model, mode)
         x = torch.empty(3, 4, 1, 28, 28, device="cuda")
         with Copies(moved):
-            bound = model(x, model.noise(x, Nowhere()), noisy_cue(x, 0.15, Nowhere())).mean()
+            bound = model(x, model.noise(x, share), noisy_cue(x, 0.15, share)).mean()
     assert bound.recon.device.type == "cuda" and bound.recon.dtype == torch.float32
     assert moved == []
 
