@@ -33,7 +33,8 @@ def grid_unchecked(window: Tensor, size: int, align_corners: bool) -> Tensor:
     s, x, y = window.unbind(-1)
     zero = torch.zeros_like(s)
     theta = torch.stack([torch.stack([s, zero, x], -1), torch.stack([zero, s, y], -1)], dim=1)  # [N, 2, 3]
-    return F.affine_grid(theta, [window.shape[0], 1, size, size], align_corners=align_corners)
+    corners = align_corners and size > 1  # a single sample stands at the centre either way
+    return F.affine_grid(theta, [window.shape[0], 1, size, size], align_corners=corners)
 
 
 def read_blocks(

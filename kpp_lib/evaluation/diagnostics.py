@@ -6,6 +6,8 @@ The bound alone cannot tell: a model that ignores its memory can have a good tot
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,8 +15,9 @@ from torch.distributions import Categorical, MixtureSameFamily, kl_divergence
 
 from ..baselines import VAE
 from ..bound import bound_terms, importance_bound, log_weight, sample
+from ..inputs import Words, check_generator, check_kind, wrong
 from ..keys import SlotKeys
-from ..model import KanervaPlusPlus, Posterior
+from ..model import KanervaPlusPlus, Posterior, images_of
 
 Score = Callable[..., Tensor]  # of (model, x, generator)
 
@@ -166,21 +169,35 @@ def vae_importance(model: VAE, x: Tensor, generator: torch.Generator, samples: i
     return importance_bound(torch.stack([draw() for _ in range(samples)]))
 
 
+def door(score: Score, kind: type = KanervaPlusPlus) -> Score:
+    """The same score, which says in a sentence what is wrong with the model, x [B, T, C, H, W] or the generator."""
+
+    @wraps(score)
+    def checked(model: KanervaPlusPlus | VAE, x: Tensor, generator: torch.Generator, **how: Any) -> Tensor:
+        check_kind("model", model, kind, "a model with a memory" if kind is KanervaPlusPlus else "a memory-free VAE")
+        check_generator("generator", generator, needed=True)
+        if score is even_places and not isinstance(model.key_model, SlotKeys):
+            raise wrong("model", Words(f"keys={model.config.keys!r}"), "a table of places, keys='lookup' or 'slots'")
+        return score(model, images_of(model, "x", x), generator, **how)
+
+    return checked
+
+
 SCORES: dict[str, Score] = {
-    "memory_swap": memory_swap,
-    "prior_keys": prior_keys,
-    "mean_decoding": mean_decoding,
-    "shuffled_cues": shuffled_cues,
-    "single_cues": single_cues,
-    "iw": importance,
-    "retrieval_top1": retrieval_top1,
-    "leave_one_out": leave_one_out,
-    "retrieval_shuffled": retrieval_shuffled,
-    "retrieval_single": retrieval_single,
-    "retrieval_noisy": retrieval_noisy,
-    "even_places": even_places,
+    "memory_swap": door(memory_swap),
+    "prior_keys": door(prior_keys),
+    "mean_decoding": door(mean_decoding),
+    "shuffled_cues": door(shuffled_cues),
+    "single_cues": door(single_cues),
+    "iw": door(importance),
+    "retrieval_top1": door(retrieval_top1),
+    "leave_one_out": door(leave_one_out),
+    "retrieval_shuffled": door(retrieval_shuffled),
+    "retrieval_single": door(retrieval_single),
+    "retrieval_noisy": door(retrieval_noisy),
+    "even_places": door(even_places),
 }
-VAE_SCORES: dict[str, Score] = {"mean_decoding": vae_mean_decoding, "iw": vae_importance}
+VAE_SCORES: dict[str, Score] = {"mean_decoding": door(vae_mean_decoding, VAE), "iw": door(vae_importance, VAE)}
 
 
 def scores_of(model: KanervaPlusPlus | VAE) -> dict[str, Score]:
