@@ -24,7 +24,7 @@ from .fields import (
     span,
     text,
 )
-from .inputs import check_choice, wrong
+from .inputs import check_choice, check_text, wrong
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class Config:
 
         Raises ValueError for an unknown field, and for text that is no value of it.
         """
-        return parsed(cls._field(name), text)
+        return parsed(cls._field(name), check_text(name, text))
 
     @classmethod
     def expected(cls, name: str) -> str:

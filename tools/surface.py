@@ -59,7 +59,7 @@ Pool = st.SearchStrategy  # of Given
 
 @dataclass(frozen=True)
 class Door:
-    """A public function: how it is called, a pool of plain values and one of others for each argument, and its check."""
+    """A public function: how it is called, two pools for each argument (plain values, others), and its check."""
 
     name: str
     call: Callable[..., Any]

@@ -4,3 +4,9 @@ from surface_data import CONFIG, DATA, USE
 from surface_doors import KEYSPACE, MODEL, PARTS, SCORED
 
 DOORS = [*MODEL, *SCORED, *PARTS, *KEYSPACE, *DATA, *CONFIG, *USE]
+NO_DOORS = {
+    "kpp.Batch": "a tuple that Episodes makes",
+    "kpp.Bound": "what a training step makes: looked at by nobody on the way",
+    "kpp.CheckpointError": "an error",
+    "kpp.DataError": "an error",
+}

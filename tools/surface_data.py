@@ -74,14 +74,22 @@ def splits(*kinds: str, wrong: tuple[str, ...] = ()) -> tuple[Pool, Pool]:
 
 def _pixels() -> tuple[Pool, Pool]:
     forms = {
-        "numpy": (lambda: pixels().numpy(), pixels), "bool": (lambda: pixels().bool(), pixels),
-        "numpy bool": (lambda: pixels().bool().numpy(), pixels), "strided": (lambda: pixels(2 * N)[::2], lambda: pixels(2 * N)[::2].clone()),
-    }  # fmt: skip
+        "numpy": (lambda: pixels().numpy(), pixels),
+        "bool": (lambda: pixels().bool(), pixels),
+        "numpy bool": (lambda: pixels().bool().numpy(), pixels),
+        "strided": (lambda: pixels(2 * N)[::2], lambda: pixels(2 * N)[::2].clone()),
+    }
     wrong = {
-        "float": lambda: pixels().float(), "int64": lambda: pixels().long(), "0 and 255": lambda: 255 * pixels(),
-        "numpy 0 and 255": lambda: (255 * pixels()).numpy(), "[N, H, W]": lambda: pixels()[:, 0], "empty": lambda: pixels()[:0],
-        "list": lambda: pixels().tolist(), "no channels": lambda: pixels()[:, :0], "two": lambda: 2 * pixels(),
-    }  # fmt: skip
+        "float": lambda: pixels().float(),
+        "int64": lambda: pixels().long(),
+        "0 and 255": lambda: 255 * pixels(),
+        "numpy 0 and 255": lambda: (255 * pixels()).numpy(),
+        "[N, H, W]": lambda: pixels()[:, 0],
+        "empty": lambda: pixels()[:0],
+        "list": lambda: pixels().tolist(),
+        "no channels": lambda: pixels()[:, :0],
+        "two": lambda: 2 * pixels(),
+    }
     strange = [Given(k, v, m) for k, (v, m) in forms.items()] + [bad(k, v) for k, v in wrong.items()]
     return st.integers(0, 9).map(lambda n: plain(f"pixels({n})", lambda: pixels(number=n))), st.one_of(
         st.sampled_from(strange), odd()
@@ -121,10 +129,15 @@ def _index() -> tuple[Pool, Pool]:
         def own() -> Tensor:
             return torch.tensor(v)
 
-        return st.sampled_from([
-            Given(f"list {v}", lambda: list(v), own), Given(f"tuple {v}", lambda: tuple(v), own), Given(f"numpy {v}", lambda: np.array(v), own),
-            Given("int32", lambda: own().int(), own), Given("uint8", lambda: own().byte(), own),
-        ])  # fmt: skip
+        return st.sampled_from(
+            [
+                Given(f"list {v}", lambda: list(v), own),
+                Given(f"tuple {v}", lambda: tuple(v), own),
+                Given(f"numpy {v}", lambda: np.array(v), own),
+                Given("int32", lambda: own().int(), own),
+                Given("uint8", lambda: own().byte(), own),
+            ]
+        )
 
     masks = mask.flatmap(lambda m: st.sampled_from([
         Given("mask", lambda: torch.tensor(m), lambda: torch.tensor(m).nonzero()[:, 0]),
@@ -179,40 +192,90 @@ def right_seed(result: torch.Generator, first: int, second: int) -> None:
 SPLIT = splits("binary", wrong=())
 METHOD = (splits("binary", "grey", "redraw")[0],) * 2
 DATA = [
-    Door("kpp.Images", lambda pixels, labels, binary: kpp.Images(pixels, labels, binary),
-         {"pixels": _pixels(), "labels": _labels(), "binary": (values(True), bads("True", 1, None))}, right_images, weight=8),
-    Door("Images.draw", lambda images, index, generator: images.draw(index, generator),
-         {"images": METHOD, "index": _index(), "generator": generator()}, right_draw, weight=8),
-    Door("Images.part", lambda images, index: images.part(index).pixels, {"images": METHOD, "index": _index()},
-         lambda result, images, index: right_draw(result.float(), split("binary").__class__(images.pixels, None, False) if False else _bytes(images), index), weight=8),
-    Door("kpp.ImageSet", lambda train, valid, test, name: kpp.ImageSet(name, train, valid, test, "made", "fixed", "made").digest,
-         {"train": SPLIT, "valid": splits("binary", wrong=("larger",)), "test": splits("binary", wrong=("larger",)),
-          "name": (values("a"), bads(1, None, b"a"))}, also=("valid", "test")),
-    Door("kpp.Episodes.batch", lambda images, length, episodes, seed, step: kpp.Episodes(images, length, episodes, seed).batch(step),
-         {"images": SPLIT, "length": count(1, 4, limit=N), "episodes": count(1, 4), "seed": seed(), "step": count(0, 50)}, right_batch),
-    Door("kpp.Episodes.cover", lambda images, length, order: list(kpp.Episodes(images, length).cover(order)),
-         {"images": SPLIT, "length": count(1, 7, limit=N), "order": count(0, 9)}, right_cover),
-    Door("kpp.episode", lambda images, length, seed: kpp.episode(images, length, seed),
-         {"images": SPLIT, "length": count(1, 8, limit=N), "seed": seed()},
-         lambda result, length, **args: _shape(result, 1, length, 1, SIDE, SIDE)),
-    Door("kpp.seeded", lambda first, second: kpp.seeded(first, second), {"first": seed(), "second": seed()}, right_seed, also=("numbers",)),
-    Door("kpp.load_dataset", lambda name, binarize, seed, offline, folder: kpp.load_dataset(name, binarize, seed=seed, offline=offline, folder=folder, quiet=True),
-         {"name": (bads("nist", None, 1), odd()), "binarize": word(*("fixed", "none")), "seed": seed(), "offline": (values(True), odd("None", "True", "False", "np.bool_")),
-          "folder": (values(None), bads(1, b"x", True))}, also=("name",)),
-]  # fmt: skip
-
-
-def _bytes(images: kpp.Images) -> Any:
-    """The stored pixels as they are, for `right_draw`."""
-    return (
-        dataclasses.replace(images, labels=None, binary=False, redraw=False, pixels=images.pixels)
-        if False
-        else _Stored(images.pixels)
-    )
+    Door(
+        "kpp.Images",
+        lambda pixels, labels, binary: kpp.Images(pixels, labels, binary),
+        {"pixels": _pixels(), "labels": _labels(), "binary": (values(True), bads("True", 1, None))},
+        right_images,
+        weight=8,
+    ),
+    Door(
+        "Images.draw",
+        lambda images, index, generator: images.draw(index, generator),
+        {"images": METHOD, "index": _index(), "generator": generator()},
+        right_draw,
+        weight=8,
+    ),
+    Door(
+        "Images.part",
+        lambda images, index: images.part(index).pixels,
+        {"images": METHOD, "index": _index()},
+        lambda result, images, index: right_draw(result.float(), Stored(images.pixels), index),
+        weight=8,
+    ),
+    Door(
+        "kpp.ImageSet",
+        lambda train, valid, test, name: kpp.ImageSet(name, train, valid, test, "made", "fixed", "made").digest,
+        {
+            "train": SPLIT,
+            "valid": splits("binary", wrong=("larger",)),
+            "test": splits("binary", wrong=("larger",)),
+            "name": (values("a"), bads(1, None, b"a")),
+        },
+        also=("valid", "test"),
+    ),
+    Door(
+        "kpp.Episodes.batch",
+        lambda images, length, episodes, seed, step: kpp.Episodes(images, length, episodes, seed).batch(step),
+        {
+            "images": SPLIT,
+            "length": count(1, 4, limit=N),
+            "episodes": count(1, 4),
+            "seed": seed(),
+            "step": count(0, 50),
+        },
+        right_batch,
+    ),
+    Door(
+        "kpp.Episodes.cover",
+        lambda images, length, order: list(kpp.Episodes(images, length).cover(order)),
+        {"images": SPLIT, "length": count(1, 7, limit=N), "order": count(0, 9)},
+        right_cover,
+    ),
+    Door(
+        "kpp.episode",
+        lambda images, length, seed: kpp.episode(images, length, seed),
+        {"images": SPLIT, "length": count(1, 8, limit=N), "seed": seed()},
+        lambda result, length, **args: _shape(result, 1, length, 1, SIDE, SIDE),
+    ),
+    Door(
+        "kpp.seeded",
+        lambda first, second: kpp.seeded(first, second),
+        {"first": seed(), "second": seed()},
+        right_seed,
+        also=("numbers",),
+    ),
+    Door(
+        "kpp.load_dataset",
+        lambda name, binarize, seed, offline, folder: kpp.load_dataset(
+            name, binarize, seed=seed, offline=offline, folder=folder, quiet=True
+        ),
+        {
+            "name": (bads("nist", None, 1), odd()),
+            "binarize": word("fixed", "none"),
+            "seed": seed(),
+            "offline": (values(True), odd("None", "True", "False", "np.bool_")),
+            "folder": (values(None), bads(1, b"x", True)),
+        },
+        also=("name",),
+    ),
+]
 
 
 @dataclasses.dataclass
-class _Stored:
+class Stored:
+    """Stored pixels as they are, for `right_draw`."""
+
     pixels: Tensor
     binary: bool = True
     redraw: bool = False
@@ -292,13 +355,40 @@ def _takes(name: str, value: Any) -> bool:
 
 
 CONFIG = [
-    Door("Config.from_dict", kpp.Config.from_dict, {"settings": _settings()}, lambda result, settings: _held(result, settings), also=(*FIELDS, "Config field"), weight=10),
-    Door("Config.preset", lambda name, recipe: kpp.Config.preset(name, recipe), {"name": word(*PRESETS), "recipe": word(*RECIPES)}, also=("preset", "recipe")),
-    Door("Config.parse", lambda name, text: kpp.Config.parse(name, text),
-         {"name": word("steps", "latent"), "text": (st.integers(1, 99).map(lambda n: plain(f"'{n}'", lambda: str(n))), bads("x", "", "1.5", "true", "NaN", "[", None, 3, b"1"))},
-         lambda result, name, text: _equal(result, int(text)), also=(*FIELDS, "Config field")),
-    Door("Config.replace", lambda settings: config("paper").replace(**settings), {"settings": (_settings()[0], _settings()[1].filter(lambda g: g.words.startswith("{'")))}, also=(*FIELDS, "Config field")),
-]  # fmt: skip
+    Door(
+        "Config.from_dict",
+        kpp.Config.from_dict,
+        {"settings": _settings()},
+        lambda result, settings: _held(result, settings),
+        also=(*FIELDS, "Config field"),
+        weight=10,
+    ),
+    Door(
+        "Config.preset",
+        lambda name, recipe: kpp.Config.preset(name, recipe),
+        {"name": word(*PRESETS), "recipe": word(*RECIPES)},
+        also=("preset", "recipe"),
+    ),
+    Door(
+        "Config.parse",
+        lambda name, text: kpp.Config.parse(name, text),
+        {
+            "name": word("steps", "latent"),
+            "text": (
+                st.integers(1, 99).map(lambda n: plain(f"'{n}'", lambda: str(n))),
+                bads("x", "", "1.5", "true", "NaN", "[", None, 3, b"1"),
+            ),
+        },
+        lambda result, name, text: _equal(result, int(text)),
+        also=(*FIELDS, "Config field"),
+    ),
+    Door(
+        "Config.replace",
+        lambda settings: config("paper").replace(**settings),
+        {"settings": (_settings()[0], _settings()[1].filter(lambda g: g.words.startswith("{'")))},
+        also=(*FIELDS, "Config field"),
+    ),
+]
 
 
 def _held(result: kpp.Config, settings: dict) -> None:
@@ -350,24 +440,117 @@ def sets() -> tuple[Pool, Pool]:
 SPLITS = splits("binary", wrong=("larger", "grey", "few"))
 PATH = (st.nothing(), st.nothing())
 USE = [
-    Door("kpp.evaluate", lambda model, images, length, orders, episodes, scores, limit, baseline: kpp.evaluate(model, images, length, orders, episodes, scores, limit, baseline=baseline),
-         {"model": models("associative", "paper", "vae"), "images": SPLITS, "length": count(1, 4, limit=N // 2), "orders": (values(1), count(1, 2, limit=None)[1].filter(lambda g: "**" not in g.words)),
-          "episodes": count(2, 3), "scores": (values((), ["iw"][:0], ("mean_decoding",)), bads("iw", ("heap",), (1,), 3)),
-          "limit": (values(None, 16, 10**9), st.one_of(bads(0, float("nan"), -1, True, 2.5, "9", 1), odd("None"))),
-          "baseline": (values(None), st.one_of(models("vae")[1].filter(lambda g: g.words != "None"), bads(model("paper"))))}, right_report),
-    Door("studies.capacity", lambda model, images, lengths, limit: studies.capacity(model, images, lengths, limit),
-         {"model": models("associative"), "images": SPLITS, "lengths": (values([2], (1, 2)), bads([], 3, "12", [0], [True], [2.0], None)), "limit": (values(16), count(8, 16)[1])},
-         also=("length",), weight=1),
-    Door("studies.clean_up", lambda model, images, strengths, steps, episodes: studies.clean_up(model, images, None, strengths, steps, episodes),
-         {"model": models("associative", also=("vae",)), "images": splits("grey", wrong=("binary", "redraw", "larger")),
-          "strengths": (values({"speckle": [0.5]}), bads({"heap": [1]}, {"speckle": 1}, {"speckle": ["x"]}, {"poisson": [-1.0]}, 3, "speckle", {"salt & pepper": [1.5]})),
-          "steps": count(1, 2), "episodes": count(2, 3, limit=None)}, also=("strength",), weight=1),
-    Door("studies.perturbation", lambda model, images, stds, episodes: studies.perturbation(model, images, stds, episodes),
-         {"model": models("paper", also=("vae",)), "images": SPLITS, "stds": (values([0.0, None], (1.0,)), bads([-1.0], [float("nan")], ["x"], [], 3, [True], None)), "episodes": count(2, 3)}, weight=1),
-    Door("kpp.fit", fitted, {"config": (values(config("paper"), config("vae")), odd()), "data": sets(), "log_every": count(), "eval_every": count(), "resume": flag(), "quiet": (values(True), flag()[1])}, weight=1),
-    Door("kpp.save_model", saved, {"model": models("paper", "vae"), "half": flag()}, weight=2),
-    Door("kpp.load_model", lambda path, device: kpp.load_model(path, device), {"path": (values("mnist-vae-cpu"), odd()), "device": (values("cpu"), bads("gpu", "cuda:99", None, 3, "meta", "cpu:x"))}, also=("x", ""), weight=1),
-    Door("kpp.load_pretrained", lambda name, device: kpp.load_pretrained(name, device), {"name": (values("mnist-vae-cpu"), odd()), "device": (values("cpu"), bads("gpu", "cuda:99", None, 3, "meta"))}, weight=1),
-    Door("kpp.load_card", lambda path: kpp.load_card(path), {"path": (values("mnist-vae-cpu"), odd())}, also=("x", ""), weight=1),
-    Door("kpp.pretrained_names", lambda: kpp.pretrained_names(), {}, lambda result: _equal("mnist-cpu" in result, True), weight=1),
-]  # fmt: skip
+    Door(
+        "kpp.evaluate",
+        lambda model, images, length, orders, episodes, scores, limit, baseline: kpp.evaluate(
+            model, images, length, orders, episodes, scores, limit, baseline=baseline
+        ),
+        {
+            "model": models("associative", "paper", "vae"),
+            "images": SPLITS,
+            "length": count(1, 4, limit=N // 2),
+            "orders": (values(1), count(1, 2, limit=None)[1].filter(lambda g: "**" not in g.words)),
+            "episodes": count(2, 3),
+            "scores": (values((), [], ("mean_decoding",)), bads("iw", ("heap",), (1,), 3)),
+            "limit": (values(None, 16, 10**9), st.one_of(bads(0, float("nan"), -1, True, 2.5, "9", 1), odd("None"))),
+            "baseline": (
+                values(None),
+                st.one_of(models("vae")[1].filter(lambda g: g.words != "None"), bads(model("paper"))),
+            ),
+        },
+        right_report,
+    ),
+    Door(
+        "studies.capacity",
+        lambda model, images, lengths, limit: studies.capacity(model, images, lengths, limit),
+        {
+            "model": models("associative"),
+            "images": SPLITS,
+            "lengths": (values([2], (1, 2)), bads([], 3, "12", [0], [True], [2.0], None)),
+            "limit": (values(16), count(8, 16)[1]),
+        },
+        also=("length",),
+        weight=1,
+    ),
+    Door(
+        "studies.clean_up",
+        lambda model, images, strengths, steps, episodes: studies.clean_up(
+            model, images, None, strengths, steps, episodes
+        ),
+        {
+            "model": models("associative", also=("vae",)),
+            "images": splits("grey", wrong=("binary", "redraw", "larger")),
+            "strengths": (
+                values({"speckle": [0.5]}),
+                bads(
+                    {"heap": [1]},
+                    {"speckle": 1},
+                    {"speckle": ["x"]},
+                    {"poisson": [-1.0]},
+                    3,
+                    "speckle",
+                    {"salt & pepper": [1.5]},
+                ),
+            ),
+            "steps": count(1, 2),
+            "episodes": count(2, 3, limit=None),
+        },
+        also=("strength",),
+        weight=1,
+    ),
+    Door(
+        "studies.perturbation",
+        lambda model, images, stds, episodes: studies.perturbation(model, images, stds, episodes),
+        {
+            "model": models("paper", also=("vae",)),
+            "images": SPLITS,
+            "stds": (values([0.0, None], (1.0,)), bads([-1.0], [float("nan")], ["x"], [], 3, [True], None)),
+            "episodes": count(2, 3),
+        },
+        weight=1,
+    ),
+    Door(
+        "kpp.fit",
+        fitted,
+        {
+            "config": (values(config("paper"), config("vae")), odd()),
+            "data": sets(),
+            "log_every": count(),
+            "eval_every": count(),
+            "resume": flag(),
+            "quiet": (values(True), flag()[1]),
+        },
+        weight=1,
+    ),
+    Door("kpp.save_model", saved, {"model": (models("paper", "vae")[0], odd("Linear")), "half": flag()}, weight=2),
+    Door(
+        "kpp.load_model",
+        lambda path, device: kpp.load_model(path, device),
+        {
+            "path": (values("mnist-vae-cpu"), odd()),
+            "device": (values("cpu"), bads("gpu", "cuda:99", None, 3, "meta", "cpu:x")),
+        },
+        also=("x", ""),
+        weight=1,
+    ),
+    Door(
+        "kpp.load_pretrained",
+        lambda name, device: kpp.load_pretrained(name, device),
+        {"name": (values("mnist-vae-cpu"), odd()), "device": (values("cpu"), bads("gpu", "cuda:99", None, 3, "meta"))},
+        weight=1,
+    ),
+    Door(
+        "kpp.load_card",
+        lambda path: kpp.load_card(path),
+        {"path": (values("mnist-vae-cpu"), odd())},
+        also=("x", ""),
+        weight=1,
+    ),
+    Door(
+        "kpp.pretrained_names",
+        lambda: kpp.pretrained_names(),
+        {},
+        lambda result: _equal("mnist-cpu" in result, True),
+        weight=1,
+    ),
+]

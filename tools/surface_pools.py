@@ -243,7 +243,7 @@ def images(grey: bool = False, none: bool = False, anyhow: bool = False) -> tupl
 def tensor(
     *shape: int, scale: float = 1.0, wrong: dict[str, Callable[[Tensor], Any]] | None = None, anyhow: bool = False
 ) -> tuple[Pool, Pool]:
-    """Normal numbers of one shape; `wrong`: further ways to spoil them. anyhow: more dimensions and float64 are taken."""
+    """Normal numbers of one shape; `wrong`: further ways to spoil them. anyhow: any dimensions and float64."""
 
     def make(n: int) -> Make:
         return lambda: scale * normal(n, *shape)

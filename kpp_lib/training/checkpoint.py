@@ -13,10 +13,11 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..baselines import VAE
 from ..config import Config
+from ..inputs import check_device, check_flag, check_kind
 from ..model import KanervaPlusPlus
 
 Model = KanervaPlusPlus | VAE
@@ -46,6 +47,9 @@ def save_model(
 
     An existing folder is replaced only once the new one is complete on disk. `half` stores floats as fp16.
     """
+    check_kind("model", model, nn.Module, "a KanervaPlusPlus or a VAE")
+    check_kind("folder", folder, (str, os.PathLike), "the path of a folder")
+    check_flag("half", half)
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
@@ -79,7 +83,7 @@ def _swap(new: Path, folder: Path) -> None:
 
 def find(path: str | Path) -> Path:
     """The folder that holds the weights: `path` itself, or `best` or the last checkpoint of a training run."""
-    path = Path(path)
+    path = Path(check_kind("path", path, (str, os.PathLike), "the path of a model, or the name of shipped weights"))
     shipped = PRETRAINED / path
     if not path.exists() and len(path.parts) == 1 and shipped.exists():
         path = shipped
@@ -108,7 +112,11 @@ def load_card(path: str | Path) -> dict[str, Any]:
 
 
 def load_model(path: str | Path, device: str | torch.device = "cpu") -> Model:
-    """The model of a checkpoint, a training run or shipped weights, in eval mode. Raises CheckpointError if damaged."""
+    """The model of a checkpoint, a training run or shipped weights, in eval mode.
+
+    Raises CheckpointError if it is damaged or missing, ValueError for a device that this machine does not have.
+    """
+    device = check_device("device", device)
     folder, card = find(path), load_card(path)
     file = folder / WEIGHTS
     if not file.is_file():
@@ -125,7 +133,7 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> Model:
 
 def load_pretrained(name: str = "mnist-cpu", device: str | torch.device = "cpu") -> Model:
     """Weights shipped inside the package; no network, no code execution. Raises ValueError for an unknown name."""
-    if name not in pretrained_names():
+    if not isinstance(name, str) or name not in pretrained_names():
         raise ValueError(f"name: got {name!r}, expected one of {', '.join(pretrained_names())}")
     return load_model(PRETRAINED / name, device)
 

@@ -99,6 +99,7 @@ class Check:
         return Verdict(self.name, PASSED, f"passed, {len(cases)} of {len(cases)} cases.", given)
 
     def _runner(self, answer: Any) -> Callable[..., Any]:
+        answer = answer if isinstance(answer, type) else bounded(answer)
         return self.adapt(answer) if self.adapt else answer
 
     def _not_callable(self, answer: Any) -> Verdict:
@@ -173,6 +174,22 @@ def attempt(function: Callable[..., Any], case: Case) -> Outcome:
     except (Exception, SystemExit) as error:
         return Outcome(error=error)
     return Outcome(value, spoiled=any(map(_changed, args, case.args)))
+
+
+MOST = 10_000_000  # numbers in one tensor of an answer; the cases are small
+
+
+def bounded(answer: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, stopped where it returns a tensor that would take minutes to look at."""
+
+    def called(*args: Any, **named: Any) -> Any:
+        value = answer(*args, **named)
+        for part in value if isinstance(value, tuple | list) and len(value) <= 100 else (value,):
+            if isinstance(part, torch.Tensor) and not part.is_nested and part.numel() > MOST:
+                raise ValueError(f"the answer is a tensor of shape {list(part.shape)}, {part.numel():,} numbers")
+        return value
+
+    return called
 
 
 def _copy(arg: Any) -> Any:

@@ -34,24 +34,33 @@ def difference(got: Any, expected: Any, tolerance: float) -> Difference | None:
 
 
 def show(value: Any) -> str:
-    """A value in one line: numbers rounded to four digits, a large tensor by its shape."""
+    """A value in one line: numbers rounded to four digits, a large tensor by its shape. Never raises."""
+    try:
+        return _shown(value)
+    except Exception:  # a reader's own class may be unfinished, a list may hold itself
+        return f"a {type(value).__name__}"
+
+
+def _shown(value: Any) -> str:
     if isinstance(value, Tensor):
-        if value.numel() > SMALL or value.layout != torch.strided or value.is_meta:
-            return f"a tensor of shape {list(value.shape)}"
+        if not _plain(value) or value.numel() > SMALL:
+            return f"a {'' if _plain(value) else 'sparse, quantised or meta '}tensor of shape {list(value.shape)}"
         return _list(value.detach().tolist())
     if isinstance(value, list | tuple):
         if len(value) > SMALL or any(isinstance(v, Tensor) and v.numel() > SMALL for v in value):
             return f"a {type(value).__name__} of {len(value)}"
         return "[" + ", ".join(show(v) for v in value) + "]"
-    if isinstance(value, dict):
+    if isinstance(value, dict) and len(value) <= SMALL:
         return ", ".join(f"{name}: {show(v)}" for name, v in value.items())
     if isinstance(value, float):
         return f"{value:.4g}"
-    try:
-        text = repr(value)
-    except Exception:  # a reader's own class may be unfinished
-        text = f"a {type(value).__name__}"
+    text = repr(value)
     return text if len(text) <= 120 else text[:117] + "..."
+
+
+def _plain(value: Tensor) -> bool:
+    """Whether a tensor's numbers lie there to be read."""
+    return not value.is_nested and value.layout == torch.strided and not value.is_meta and not value.is_quantized
 
 
 def _list(value: Any) -> str:
@@ -61,7 +70,8 @@ def _list(value: Any) -> str:
 def _named(got: Any, expected: dict, tolerance: float) -> Difference | None:
     names = ", ".join(expected)
     if not isinstance(got, dict) or set(got) != set(expected):
-        came = f"a dict of {', '.join(map(str, got))}" if isinstance(got, dict) else _kind(got)
+        keys = ", ".join(map(show, list(got)[:SMALL])).replace("'", "") if isinstance(got, dict) else ""
+        came = f"a dict of {keys}{', ...' * (len(got) > SMALL)}" if isinstance(got, dict) else _kind(got)
         return Difference(came, f"a dict of {names}", f"Return a dict with these keys, as the task asks: {names}.")
     for name in expected:
         found = difference(got[name], expected[name], tolerance)
@@ -71,7 +81,7 @@ def _named(got: Any, expected: dict, tolerance: float) -> Difference | None:
 
 
 def _parts(got: Any, expected: tuple | list, tolerance: float) -> Difference | None:
-    if isinstance(got, Tensor) and got.dim() > 0:
+    if isinstance(got, Tensor) and _plain(got) and got.dim() > 0 and len(got) == len(expected):
         got = list(got)
     if not isinstance(got, tuple | list) or len(got) != len(expected):
         number = f" of {len(got)}" if isinstance(got, tuple | list) else ""
@@ -88,10 +98,11 @@ def _numbers(got: Any, expected: Tensor | Real, tolerance: float) -> Difference 
     right = torch.as_tensor(expected).detach().double()
     if isinstance(got, bool) or not isinstance(got, Tensor | Real) and not hasattr(got, "__array__"):
         return Difference(_kind(got), show(expected))
-    if isinstance(got, Tensor) and (got.layout != torch.strided or got.is_meta):
-        return Difference("a sparse or meta tensor", show(expected))
+    if isinstance(got, Tensor) and not _plain(got):
+        return Difference(show(got), show(expected))
     try:
-        left = torch.as_tensor(got).detach().double()
+        left = torch.as_tensor(got).detach()
+        left = left.double() if left.shape == right.shape else left  # a huge one is not copied to be refused
     except Exception:  # a reader's own type with an unfinished __array__, an array of objects
         return Difference(_kind(got), show(expected))
     if left.shape != right.shape:
