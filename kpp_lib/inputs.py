@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import reprlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -169,6 +169,45 @@ def check_generator(name: str, value: Any, device: torch.device | str | None = N
     if device is not None and value.device.type != torch.device(device).type:
         raise wrong(name, Words(f"a generator on {value.device}"), f"one on {torch.device(device).type}")
     return value
+
+
+def check_words(name: str, value: Any) -> Sequence[str]:
+    """A list of words; a single word is none."""
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes) or not all(isinstance(v, str) for v in value):
+        raise wrong(name, value, "a list of words")
+    return value
+
+
+def check_named(name: str, value: Any) -> Mapping[str, Any]:
+    """{name: something}, one entry at least."""
+    if not isinstance(value, Mapping) or not value or not all(isinstance(key, str) for key in value):
+        raise wrong(name, value, "a dict {name: value} with at least one entry")
+    return value
+
+
+def check_log(name: str, value: Any) -> Sequence[Mapping[str, str]]:
+    """Rows of a log.csv, as `runlog.read_log` gives them."""
+    expected = "rows of a log.csv, each with step, split, recon, kl_z and kl_y"
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+        raise wrong(name, value, expected)
+    try:
+        for row in value:
+            _ = row["split"], int(row["step"]), [float(row[term]) for term in ("recon", "kl_z", "kl_y")]
+    except (KeyError, TypeError, ValueError, IndexError):
+        raise wrong(name, value, expected) from None
+    return value
+
+
+def check_curve(name: str, value: Any, length: int | None = None) -> list[float]:
+    """Numbers along one axis, one at least: a list, a tensor or an array; NaN leaves a gap in a curve."""
+    expected = "a list of numbers" if length is None else f"a list of {length} numbers"
+    if isinstance(value, Tensor | np.ndarray):
+        value = _numeric(name, value, ("N",), None, "numbers").tolist()
+    ok = isinstance(value, Sequence) and not isinstance(value, str | bytes) and len(value) == (length or len(value)) > 0
+    try:
+        return [float(v) if not isinstance(v, str | bytes) else float("x") for v in value] if ok else int("x")
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        raise wrong(name, value, expected) from None
 
 
 # --- tensors --------------------------------------------------------------------------------------------------------

@@ -16,11 +16,32 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse, Rectangle
 from torch import Tensor
 
+from ..inputs import (
+    check_count,
+    check_curve,
+    check_flag,
+    check_log,
+    check_named,
+    check_number,
+    check_tensor,
+    check_text,
+    check_words,
+    wrong,
+)
+
 
 def picture(x: Tensor) -> np.ndarray:
-    """[C, H, W] -> [H, W] or [H, W, 3] for imshow, on the CPU."""
-    x = x.detach().float().cpu()
+    """[C, H, W] -> [H, W] or [H, W, 3] for imshow, on the CPU. Raises ValueError for other shapes, and for NaN."""
+    x = seen("x", x, "C", "H", "W")
+    if x.shape[0] not in (1, 3):
+        raise wrong("x", list(x.shape), "1 or 3 channels")
     return x[0].numpy() if x.shape[0] == 1 else x.permute(1, 2, 0).clamp(0, 1).numpy()
+
+
+def seen(name: str, value: Tensor, *shape: int | str) -> Tensor:
+    """Finite numbers of a shape as float32 on the CPU, from a tensor (booleans too) or an array, or ValueError."""
+    value = value.float() if isinstance(value, Tensor) and value.dtype == torch.bool else value
+    return check_tensor(name, value, shape).detach().float().cpu()
 
 
 def show_picture(ax: Axes, x: Tensor, title: str = "") -> None:
@@ -32,7 +53,10 @@ def show_picture(ax: Axes, x: Tensor, title: str = "") -> None:
 
 
 def grid(images: Tensor, columns: int = 8, titles: Sequence[str] = (), title: str = "", size: float = 0.9) -> Figure:
-    """Images [N, C, H, W] in rows of `columns`; `titles` one per image."""
+    """Images [N, C, H, W] in rows of `columns`; `titles` one per image. ValueError for other shapes and kinds."""
+    images, columns = seen("images", images, "N", "C", "H", "W"), check_count("columns", columns)
+    titles, size = check_words("titles", titles), check_number("size", size, above=0)
+    check_text("title", title)
     rows = -(-len(images) // columns)
     fig, axes = _axes(rows, columns, size, bool(len(titles)), title)
     for i, ax in enumerate(axes.flat):
@@ -44,7 +68,13 @@ def grid(images: Tensor, columns: int = 8, titles: Sequence[str] = (), title: st
 
 
 def rows(named: Mapping[str, Tensor], columns: int = 12, title: str = "", size: float = 0.9) -> Figure:
-    """One labelled row of images per entry, e.g. {"x": [N, C, H, W], "reconstruction": [N, C, H, W]}."""
+    """One labelled row of images per entry, e.g. {"x": [N, C, H, W], "reconstruction": [N, C, H, W]}.
+
+    Raises ValueError for other shapes and kinds.
+    """
+    named = {name: seen(f"named[{name!r}]", v, "N", "C", "H", "W") for name, v in check_named("named", named).items()}
+    columns, size = check_count("columns", columns), check_number("size", size, above=0)
+    check_text("title", title)
     columns = min(columns, max(len(v) for v in named.values()))
     fig, axes = _axes(len(named), columns, size, False, title)
     for line, (name, images) in zip(axes, named.items(), strict=True):
@@ -65,8 +95,11 @@ def _axes(rows: int, columns: int, size: float, titled: bool, title: str) -> tup
 
 
 def memory_picture(memory: Tensor) -> np.ndarray:
-    """Memory [3, S, S] -> [S, S, 3] in [0, 1]: 0 is mid-grey, the 99th percentile of |M| is full colour."""
-    m = memory.detach().float().cpu()
+    """Memory [3, S, S] -> [S, S, 3] in [0, 1]: 0 is mid-grey, the 99th percentile of |M| is full colour.
+
+    Raises ValueError for other shapes, and for NaN.
+    """
+    m = seen("memory", memory, 3, "S", "S")
     reach = torch.quantile(m.abs().flatten(), 0.99).clamp(min=1e-6)
     return (0.5 + 0.5 * m / reach).clamp(0, 1).permute(1, 2, 0).numpy()
 
@@ -75,8 +108,9 @@ def show_memory(
     ax: Axes, memory: Tensor, windows: Tensor | None = None, colours: Sequence = (), title: str = ""
 ) -> None:
     """A memory in its own frame, x right and y down in [-1, 1], with the outlines of windows [N, 3]."""
+    windows = None if windows is None else seen("windows", windows, "N", 3)
     ax.imshow(memory_picture(memory), extent=(-1, 1, 1, -1), interpolation="nearest")
-    for i, (s, x, y) in enumerate([] if windows is None else windows.detach().cpu().tolist()):
+    for i, (s, x, y) in enumerate([] if windows is None else windows.tolist()):
         colour = colours[i % len(colours)] if len(colours) else "black"
         ax.add_patch(Rectangle((x - s, y - s), 2 * s, 2 * s, fill=False, edgecolor=colour, linewidth=1.2))
     ax.set_title(title, fontsize=9)
@@ -88,14 +122,19 @@ def show_memory(
 def memory(
     memory: Tensor, windows: Tensor | None = None, colours: Sequence = (), title: str = "The memory M"
 ) -> Figure:
-    """One memory [3, S, S] with windows [N, 3] outlined."""
+    """One memory [3, S, S] with windows [N, 3] outlined. Raises ValueError for other shapes, and for NaN."""
+    memory, windows = seen("memory", memory, 3, "S", "S"), None if windows is None else seen("windows", windows, "N", 3)
+    check_text("title", title)
     fig, ax = plt.subplots(figsize=(4.2, 4.2), layout="constrained")
     show_memory(ax, memory, windows, colours, title)
     return fig
 
 
 def blocks(blocks: Tensor, columns: int = 8, titles: Sequence[str] = (), title: str = "Blocks as read") -> Figure:
-    """Blocks [N, 3, g, g] in the colours of `memory_picture`, one scale for all."""
+    """Blocks [N, 3, g, g] in the colours of `memory_picture`, one scale for all. ValueError for other shapes."""
+    blocks = seen("blocks", blocks, "N", 3, "g", "g")
+    if blocks.shape[2] != blocks.shape[3]:
+        raise wrong("blocks", list(blocks.shape), "square ones, [N, 3, g, g]")
     side = blocks.shape[-1]
     flat = memory_picture(blocks.permute(1, 0, 2, 3).reshape(3, -1, side))  # [N*g, g, 3]
     tiles = torch.as_tensor(flat).view(len(blocks), side, side, 3).permute(0, 3, 1, 2)
@@ -104,8 +143,9 @@ def blocks(blocks: Tensor, columns: int = 8, titles: Sequence[str] = (), title: 
 
 def training(log: Sequence[Mapping[str, str]], title: str = "Training") -> Figure:
     """The three terms of the bound against steps, from the rows of a log.csv (`runlog.read_log`); dots are
-    validation.
+    validation. Raises ValueError for rows without step, split and terms.
     """
+    check_log("log", log)
     fig, axes = plt.subplots(1, 3, figsize=(9, 2.6), layout="constrained")
     names = {"recon": "recon", "kl_z": "KL$_Z$", "kl_y": "KL$_Y$"}
     for ax, (term, label) in zip(axes, names.items(), strict=True):
@@ -125,7 +165,9 @@ def training(log: Sequence[Mapping[str, str]], title: str = "Training") -> Figur
 def curves(
     x: Sequence[float], named: Mapping[str, Sequence[float]], xlabel: str, ylabel: str, title: str = ""
 ) -> Figure:
-    """Several curves over the same x, with a legend."""
+    """Several curves over the same x, with a legend. Raises ValueError for curves of another length than x."""
+    x = check_curve("x", x)
+    named = {name: check_curve(f"named[{name!r}]", v, len(x)) for name, v in check_named("named", named).items()}
     fig, ax = plt.subplots(figsize=(5.4, 3.2), layout="constrained")
     for name, values in named.items():
         ax.plot(x, values, marker="o", markersize=3, label=name)
@@ -137,13 +179,23 @@ def curves(
 
 
 def panels(count: int, width: float = 2.6, height: float | None = None) -> tuple[Figure, np.ndarray]:
-    """A Figure and its `count` axes in one row, each `width` x `height` inches (square by default)."""
+    """A Figure and its `count` axes in one row, each `width` x `height` inches (square by default).
+
+    Raises ValueError for no panel, and for a size that is not above 0.
+    """
+    count, width = check_count("count", count, most=100), check_number("width", width, above=0)
+    height = None if height is None else check_number("height", height, above=0)
     fig, axes = plt.subplots(1, count, figsize=(count * width, height or width), squeeze=False, layout="constrained")
     return fig, axes[0]
 
 
 def memory_maps(named: Mapping[str, Tensor], label: str, title: str = "", shared: bool = True) -> Figure:
-    """Scalar maps [S, S] over the memory in a row with colour bars; `shared` puts all on one scale, from 0 up."""
+    """Scalar maps [S, S] over the memory in a row with colour bars; `shared` puts all on one scale, from 0 up.
+
+    Raises ValueError for other shapes, and for NaN.
+    """
+    named = {name: seen(f"named[{name!r}]", v, "S", "S") for name, v in check_named("named", named).items()}
+    shared = check_flag("shared", shared)
     fig, axes = panels(len(named), 2.7, 2.6)
     top = max(float(m.max()) for m in named.values())
     for ax, (name, values) in zip(axes, named.items(), strict=True):
@@ -160,7 +212,12 @@ def memory_maps(named: Mapping[str, Tensor], label: str, title: str = "", shared
 
 
 def key_map(ax: Axes, memory: Tensor, centres: Tensor, spread: Tensor, pictures: Tensor, title: str = "") -> None:
-    """Window centres [N, 2] over a memory, each with its picture [N, C, H, W] and an ellipse of half-axes [N, 2]."""
+    """Window centres [N, 2] over a memory, each with its picture [N, C, H, W] and an ellipse of half-axes [N, 2].
+
+    Raises ValueError for other shapes, and for NaN.
+    """
+    pictures = seen("pictures", pictures, "N", "C", "H", "W")
+    centres, spread = (seen(k, v, len(pictures), 2) for k, v in (("centres", centres), ("spread", spread)))
     show_memory(ax, memory, title=title)
     for (x, y), (across, down), image in zip(centres.tolist(), spread.tolist(), pictures, strict=True):
         face = np.zeros((*image.shape[1:], 4))  # black ink on nothing, so that pictures can overlap
@@ -174,7 +231,11 @@ HEADS = ("#d62728", "#1f4fd8", "#2ca02c", "#9467bd")  # outlines of the K reads
 
 
 def sheet(pictures: Tensor, columns: int) -> np.ndarray:
-    """Pictures [N, C, H, W] side by side as one array, rows of `columns`; what is left of the last row stays 0."""
+    """Pictures [N, C, H, W] side by side as one array, rows of `columns`; what is left of the last row stays 0.
+
+    Raises ValueError for other shapes, and for NaN.
+    """
+    pictures, columns = seen("pictures", pictures, "N", "C", "H", "W"), check_count("columns", columns)
     n, c, h, w = pictures.shape
     rows = -(-n // columns)
     tiles = torch.zeros(rows * columns, c, h, w)
@@ -183,7 +244,11 @@ def sheet(pictures: Tensor, columns: int) -> np.ndarray:
 
 
 def pictures(images: Tensor, columns: int = 8, title: str = "") -> Figure:
-    """Images [N, C, H, W] as one contact sheet on a single axes; quicker than `grid`, no titles of their own."""
+    """Images [N, C, H, W] as one contact sheet on a single axes; quicker than `grid`, no titles of their own.
+
+    Raises ValueError for other shapes, and for NaN.
+    """
+    images, columns = seen("images", images, "N", "C", "H", "W"), check_count("columns", columns)
     array = sheet(images, columns)
     width = 0.9 * columns
     height = width * array.shape[0] / array.shape[1]
@@ -200,7 +265,10 @@ def atlas(memory: Tensor, centres: Tensor, images: Tensor, tiles: Tensor, reach:
     H, W].
 
     The tiles stand at the window centres of a square grid over [-reach, reach]^2, row by row; crosses mark `centres`.
+    Raises ValueError for other shapes, and for NaN.
     """
+    tiles, images = (seen(k, v, "N", "C", "H", "W") for k, v in (("tiles", tiles), ("images", images)))
+    centres, reach = seen("centres", centres, len(images), 2), check_number("reach", reach, above=0)
     n = round(len(tiles) ** 0.5)
     if n < 2 or n * n != len(tiles):
         raise ValueError(f"tiles: got {len(tiles)}, expected a square number of at least 4, row by row")
