@@ -268,10 +268,10 @@ def atlas(memory: Tensor, centres: Tensor, images: Tensor, tiles: Tensor, reach:
     Raises ValueError for other shapes, and for NaN.
     """
     tiles, images = (seen(k, v, "N", "C", "H", "W") for k, v in (("tiles", tiles), ("images", images)))
-    centres, reach = seen("centres", centres, len(images), 2), check_number("reach", reach, above=0)
     n = round(len(tiles) ** 0.5)
     if n < 2 or n * n != len(tiles):
         raise ValueError(f"tiles: got {len(tiles)}, expected a square number of at least 4, row by row")
+    centres, reach = seen("centres", centres, len(images), 2), check_number("reach", reach, above=0)
     fig, (left, right) = plt.subplots(1, 2, figsize=(11, 5.6), layout="constrained")
     key_map(left, memory, centres, torch.zeros_like(centres), images, "written: each image at its window's centre")
     left.images[0].set_alpha(0.4)  # the memory, or its colours would hide the digits
