@@ -76,8 +76,8 @@ fig
 # A key y selects blocks of M; a prior network turns them into p(Z|M̂,Y). A code z is decoded to a picture. KL_Z ties posterior and prior, KL_Y the key
 # posterior and the key prior. This is the paper's map. In the model that we load below, q(Y) looks at M as well: section 3.
 #
-# One sentence holds the idea: **the prior of the autoencoder is read from a memory that the episode itself was written into.** If the read is good, $z$ need not
-# carry the image past the prior; it is already there.
+# One sentence holds the idea: **the prior of the autoencoder is read from a memory that the episode itself was written into.** If the read is good, the memory
+# already predicts $z$, so KL$_Z$ is small.
 #
 # The same parts serve four operations.
 #

@@ -456,7 +456,7 @@ fig
 
 # %% [markdown]
 # *Picture:* three curves against the window's x from -2 to 2. One block pixel is made of straight pieces with kinks, and flat where
-# nothing was written. The mismatch is a wide bowl around its 0 at the target, with teeth that the eye sees on its shoulders only.
+# nothing was written. The mismatch has a wide overall slope down to its 0 at the target, with interpolation ripples on it, which the eye sees far from the target only.
 # In the gradient they show everywhere: it jumps up and down with each of them. It is exactly 0 in the shaded parts, where the
 # window lies wholly outside the memory.
 
@@ -468,8 +468,8 @@ tour.record("gradient_outside", outside.abs().max())
 # %% [markdown]
 # - **Piecewise linear.** Between kinks the read is a straight line in $x$, so its slope knows only the pixels on either
 #   side.
-# - **Local.** The gradient says which way the *nearest* pixels improve, the tooth under the window before the bowl. On steep
-#   sides the bowl wins; near the target and on the shoulders the teeth do: each time the sampling points pass from pixel
+# - **Local.** The gradient says which way the *nearest* pixels improve. On the steep sides the overall slope dominates. Near the
+#   target, and far out where the curve is flat, interpolation ripples do: each time the sampling points pass from pixel
 #   centres to the places between them, the interpolation blurs a
 #   little less or more, and the mismatch goes up and down with it.
 # - **Zero outside.** A window wholly outside reads zeros, and nothing it could do by a small step changes that. Such a
@@ -561,7 +561,7 @@ print(f"spread of the windows after training: {spread(model):.3f} half-widths of
 # Training moves the noise: this model ends with more of it (it was trained on noisy images too, which may be why), and the default
 # model, whose images lie in cells of their own, with less.
 #
-# How wide is the valley? Let a ring of windows start at each distance from the target, and follow the gradient: at one
+# How far does the slope reach? Let a ring of windows start at each distance from the target, and follow the gradient: at one
 # key, and at a noisy key (one fresh draw a step, as in training).
 
 # %%
@@ -591,11 +591,11 @@ tour.record("arrive_from_0.2_with_noise", found[0.2, 0.06])
 tour.record("arrive_from_1.5_with_noise", found[1.5, 0.06])
 
 # %% [markdown]
-# At one key many windows that start close by do not arrive: they come near, and stop on a tooth a few memory pixels short. A little
-# noise on the key averages the teeth away, and they arrive. From 0.8 none arrive at one key; with noise some do, and others are still
+# At one key many windows that start close by do not arrive: they come near, and stop in a ripple a few memory pixels short. A little
+# noise on the key averages the ripples away, and they arrive. From 0.8 none arrive at one key; with noise some do, and others are still
 # on their way when the steps end. From outside none do.
 #
-# (In the default model's memory, a grid of separate cells, the bowl is no wider than a cell. To see it, load `mnist-cpu`
+# (In the default model's memory, a grid of separate cells, the slope reaches no further than a cell. To see it, load `mnist-cpu`
 # at the top and run this section again.)
 #
 # Look at the rim of the map again: a key near the edge is pushed *out* of the memory. Reading nothing, zeros, is a
@@ -839,8 +839,8 @@ tour.record("place_blocks_difference", (ours - ink / (mask + 0.1)).abs().max())
 # - Equation 9 is bilinear interpolation once its coordinates are in pixels. Ours, `read_blocks` and `grid_sample` agree
 #   for both `align_corners`.
 # - One tall grid reads all $T \cdot K$ blocks without copying the memory.
-# - The gradient to a key is a difference of neighbouring pixels: local, full of small teeth, exactly zero wholly
-#   outside. Noise on the key smooths the teeth away.
+# - The gradient to a key is a difference of neighbouring pixels: local, full of interpolation ripples, exactly zero wholly
+#   outside. Noise on the key smooths the ripples away.
 # - Raw Gaussian keys read mostly nothing; the paper leaves the squash open, and each choice decides what can be read
 #   and learned.
 # - A placed write (ours) is the inverse read. A block that lies alone comes back; overlaps are averaged.

@@ -534,8 +534,8 @@ tour.record("kl_z_swapped_minus_own_content", costs["content"][1] - costs["conte
 # %% [markdown]
 # If another memory costs little more than the right one, the keys alone say much: a *content code*, where the location
 # stands for a kind of digit and any memory has something suitable there. That is the contrast. If it costs a lot, the
-# memory holds what only this episode has. How *much* it costs measures the sharpness of the prior: a wrong picture,
-# firmly believed, is punished hard, here harder than an empty memory. It does not say how many nats a memory is worth.
+# memory holds what only this episode has. How *much* it costs measures the sharpness of the prior: a confident
+# wrong prior gives a large KL, here a larger one than an empty memory. It does not say how many nats a memory is worth.
 #
 # ## 9 · Shuffled cues, and a single cue
 #
@@ -566,8 +566,8 @@ for share in (0.1, 0.2, 0.3, 0.4):
     tour.record(f"found_with_{share}_flipped", found)
 
 # %% [markdown]
-# Order and company of the cues change nothing: no neighbour is seen, and the memory is searched. Flipped bits do little until
-# they are many. With the shift, every embedding changes. A model that also *reads* by position (the recipe `slots`, ours as well) cannot find a lone cue.
+# Order and company of the cues change nothing: no neighbour is seen, and the memory is searched. Up to 30 % of flipped bits change nothing;
+# at 40 % about half of the keys are lost. With the shift, every embedding changes. A model that also *reads* by position (the recipe `slots`, ours as well) cannot find a lone cue.
 #
 # ## 10 · Is the memory used?
 #
@@ -671,15 +671,15 @@ tour.record("swap_gap_content", theirs["memory_swap"] - bounds["content"].total,
 tour.record("retrieval_top1_content", theirs["retrieval_top1"])
 
 # %% [markdown]
-# - **Without the image**, our memory costs nearly as much as **another episode's**: it holds *these* images, and little
-#   that images have in common. The contrast loses few nats in either row. That it loses any to a swap shows that it is read, but in good
-#   part as a code of the kind of digit. A total alone would have hidden that. (Leave-one-out scores a quarter of the images: do not rank
+# - **Without the image**, our memory costs as much as **another episode's**, or a little more: it holds *these* images, and little
+#   that images have in common. The contrast loses less than 5 nats in either row. A swap costs something, so the memory is read. It costs
+#   little, because keys mostly encode the digit class. A total alone would have hidden that. (Leave-one-out scores a quarter of the images: do not rank
 #   the two rows.)
 # - **Random keys** cost far more: what is read depends on where. That alone would not show that the episode is stored: see question 2.
 # - **Shuffled and single cues** cost the same, up to the noise of the samples: both memories are associative. The retrieval rates of the
 #   contrast differ from row to row because each image is drawn once here; over 10,000 images they agree ([results](../docs/results.md)).
 # - **Retrieval:** from our memory alone, with a sampled key and a sampled latent, comes back almost always the very
-#   image that was written, noisy cue or not. From the contrast, often a similar one.
+#   image that was written, noisy cue or not. From the contrast, another image comes back in about a quarter of the cases.
 # - **KL$_Y$** is the price of the keys. To name one image of 32 takes $\ln 32 = 3.5$ nats; two keys, each placed to
 #   just under two pixels, take more, and more than the content keys of the contrast.
 #
@@ -724,9 +724,11 @@ for width in (1, 2, 4):  # times the standard deviation that was trained
     tour.record(f"kl_z_leak_width_{width}", honest - leaky, "nats")
 
 # %% [markdown]
-# As trained, the keys are sharp, and there is little to leak. Wider keys are cheaper in KL$_Y$, an honest read then misses its cell and pays
-# for it in KL$_Z$, and the wider they are the more a write that follows the sample is spared of that. It does not pay here: narrow, honest
-# keys remain the cheapest, because this model never trained with the leak. That a model which did reports a number below the truth is shown in
+# At the trained width the leaky write costs *more*, 8.5 nats against 3.3: the keys are sharp, so there is little to leak, and the prior network
+# has only ever read blocks that were written at the means. A block that is written beside its trained place falls on other pixels. (Which part of
+# that costs the 5 nats, we did not take apart.) Wider keys are cheaper in KL$_Y$. An honest read then misses its cell and pays for it in KL$_Z$:
+# at twice the width the two writes cost about the same, at four times the leaky one costs half. The sum KL$_Y$ + KL$_Z$ is still lowest for narrow, honest
+# keys, in a model that never trained with the leak. That a model which did reports a number below the truth is shown in
 # notebook 01, section 9.
 
 # %% [markdown]
