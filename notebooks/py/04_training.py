@@ -42,7 +42,6 @@ if importlib.util.find_spec("kpp_lib") is None:  # on Colab; its torch, numpy an
 import inspect
 import shutil
 from pathlib import Path
-from unittest import mock
 
 import matplotlib.pyplot as plt
 import torch
@@ -446,6 +445,8 @@ plt.show()
 # one that is broken off after seven of ten steps, with a checkpoint every five:
 
 # %%
+from unittest import mock
+
 tiny = kpp.Config.preset("tiny", "associative", steps=10, seed=seed)
 
 
