@@ -31,7 +31,7 @@ TAIL = 200_000  # bytes of a log that are kept
 
 
 def pack(source: Path, target: Path) -> None:
-    """Copy the files that MNIST (with its released bits) and Omniglot are read from. SystemExit where one is missing."""
+    """Copy the files of MNIST, its released bits and Omniglot. SystemExit where one is missing."""
     mnist = [sources.find(source, "mnist", name) for name in sources.FILES.values()]
     whole = [source / sources.BITS_FILE, source / sources.OMNIGLOT_FILE]
     if None in mnist or not all(file.is_file() for file in whole):
@@ -203,15 +203,16 @@ def curves(work: Path, out: Path) -> str:
 @torch.no_grad()
 def pictures(work: Path, out: Path) -> str:
     """For each finished run an episode, what its posterior decodes to, and what is read from memory alone."""
-    import kpp_lib as kpp
     from torchvision.utils import make_grid, save_image
+
+    import kpp_lib as kpp
 
     lines, names = [], []
     for result in (json.loads(f.read_bytes()) for f in sorted((work / "sweep").glob("*.json"))):
         model = load_model(work / "sweep" / result["run"])
         data = kpp.load_dataset(result["dataset"], "fixed", quiet=True)
         x = kpp.episode(data.test, length=min(16, model.config.length), seed=0)
-        rows = [x[0], model.decode(model.infer(x).q_z.mean)[0]]
+        rows = [x[0], model.decode(model.infer(x).q_z.mean).mean[0]]
         if model.config.write != "none":
             rows.append(model.iterate(x, model.write(x), steps=1)[1][0])
         lines += [image for row in rows for image in row]

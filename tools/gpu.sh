@@ -13,7 +13,6 @@
 set -u
 started=$SECONDS
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd) || exit 2
-called_from=$PWD
 export PYTHONPATH=$root:$root/tools PYTHONIOENCODING=utf-8
 python=${PYTHON:-}
 [ -n "$python" ] || { [ -x "$root/.venv/bin/python" ] && python=$root/.venv/bin/python; } || python=python3
@@ -27,7 +26,7 @@ esac
 
 rehearse=
 if [ "${1:-}" = --rehearse ]; then
-  rehearse=--rehearse; out=${2:-${OUT:-}}; minutes=${3:-20}; experiments=experiments/smoke.toml; bench_seconds=120
+  rehearse=--rehearse; out=${2:-${OUT:-}}; minutes=${3:-20}; experiments=; bench_seconds=120
   export KPP_OFFLINE=1 KPP_DEVICE=cpu
   unset KPP_DATA
 else
@@ -46,8 +45,19 @@ limit=$((60 * minutes)); reserve=60
 left() { echo $((limit - reserve - (SECONDS - started))); }  # seconds before the report has to begin
 work=$(mktemp -d) || exit 2
 trap 'rm -rf "$work"' EXIT
+trap 'exit 143' TERM INT
 cd "$root" || exit 2
 status=0
+if [ -n "$rehearse" ]; then  # one run is the whole path
+  experiments=$work/rehearsal.toml
+  cat >"$experiments" <<'TOML'
+[[run]]
+name = "rehearsal"
+preset = "tiny"
+set = { steps = 4 }
+evaluate = { orders = 1, limit = 16, scores = ["memory_swap"] }
+TOML
+fi
 
 "$python" tools/gpu.py about | tee "$work/about.txt"
 cp "$work/about.txt" "$out/report.md"  # whatever happens next
