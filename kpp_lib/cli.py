@@ -17,12 +17,14 @@ from .data.images import DATASETS
 from .evaluation.diagnostics import SCORES
 from .evaluation.studies import STUDIES
 from .training.checkpoint import CheckpointError, pretrained_names
+from .training.distributed import LostWorker
 
 # DataError and the errors of every check are ValueErrors; a full disk is an OSError or, in weights, a SafetensorError
 MENDABLE = (
     ValueError,
     CheckpointError,
     FloatingPointError,
+    LostWorker,
     OSError,
     SafetensorError,
     torch.cuda.OutOfMemoryError,

@@ -18,6 +18,7 @@ from .evaluation.studies import STUDIES
 from .sweep.plan import read_plan, train_command
 from .sweep.pool import Sweep, state, table
 from .training.checkpoint import load_card, load_model
+from .training.distributed import first_process
 from .training.fit import fit
 from .training.provenance import commit, data_card
 
@@ -43,9 +44,11 @@ def run_train(args: argparse.Namespace) -> None:
     if args.device is None and "KPP_DEVICE" in os.environ:
         check_device("KPP_DEVICE", os.environ["KPP_DEVICE"])
     config = Config.preset(args.preset, args.recipe, **overrides(args.set))
-    data = load_dataset(args.dataset, args.binarize)
+    data = load_dataset(args.dataset, args.binarize, quiet=not first_process())
     options = {k: getattr(args, k) for k in ("device", "minutes", "eval_every", "tensorboard", "quiet")}
     model = fit(config, data, args.out, **options)
+    if not first_process():
+        return
     print(
         f"best model in {args.out}/best ({sum(p.numel() for p in model.parameters()) / 1e6:.2f} million weights); "
         f"next: kpp evaluate --checkpoint {args.out} --dataset {args.dataset}"

@@ -6,12 +6,17 @@ step alone, so one process and eight do the same run, up to the order in which f
 
 from __future__ import annotations
 
+import atexit
 import os
-from collections.abc import Iterator
+import re
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from functools import cache
+from itertools import count
+from typing import Any, NoReturn, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -26,6 +31,8 @@ from ..draws import Share
 # How long a process waits for the others before it gives up. Torchrun sees a process that *died* at once; this bounds
 # one that hangs. It has to be longer than what rank 0 does while the others wait: a validation of 32 episodes, a save.
 TIMEOUT = timedelta(minutes=10)
+T = TypeVar("T")
+_joins = count()  # by this process so far; the same in all of them
 
 
 class LostWorker(RuntimeError):
@@ -52,7 +59,7 @@ class World:
     def rows(self, episodes: int) -> slice:
         """Which of a batch of `episodes` are this process's; ValueError unless they divide evenly."""
         if episodes % self.size:
-            raise ValueError(
+            self._refuse(
                 f"episodes: got {episodes} for {self.size} processes, expected a multiple of {self.size}: "
                 "each takes an equal share of the batch"
             )
@@ -81,29 +88,42 @@ class World:
         dist.all_reduce(terms)
         return Bound(*(terms / self.size))
 
-    def any(self, flag: bool) -> bool:
-        """True on every process once it is on one: they stop after the same step. Goes through the CPU (gloo)."""
+    def largest(self, number: int) -> int:
+        """The largest of the processes' numbers, such as a signal that one of them got: they all stop after the same
+        step. Goes through the CPU, so no GPU is waited for."""
         if self.size == 1:
-            return flag
-        flags = torch.tensor(int(flag))
-        dist.all_reduce(flags, dist.ReduceOp.MAX)
-        return bool(flags)
+            return number
+        numbers = torch.tensor(number)
+        dist.all_reduce(numbers, dist.ReduceOp.MAX)
+        return int(numbers)
 
     def wait(self) -> None:
         """Until all processes are here."""
-        if self.size > 1:
-            dist.all_reduce(torch.zeros(()))  # through gloo: nccl's barrier would take a GPU for it
+        self.largest(0)
 
-    def of_main(self, value: Any) -> Any:
+    def of_main(self, value: T) -> T:
         """The value that process 0 has, such as the number of steps for which there is time."""
+        return self.from_main(lambda: value)
+
+    def from_main(self, make: Callable[[], T]) -> T:
+        """What `make()` gives in process 0, on every process: only that one touches the disk.
+
+        An error is raised there and reported once; the others end with SystemExit(2), without a word.
+        """
         if self.size == 1:
-            return value
-        box = [value]
-        dist.broadcast_object_list(box, src=0, device=torch.device("cpu"))
+            return make()
+        box: list[Any] = [None, False]  # value, whether there is one
+        try:
+            if self.main:
+                box = [make(), True]
+        finally:
+            dist.broadcast_object_list(box, src=0, device=torch.device("cpu"))
+        if not box[1]:
+            raise SystemExit(2)
         return box[0]
 
     def agree(self, **facts: Any) -> None:
-        """ValueError, on every process, unless all have the same facts, such as the step to go on from."""
+        """ValueError, on every process, unless all have the same facts, such as the same data."""
         if self.size == 1:
             return
         everyone: list[dict[str, Any]] = [{}] * self.size
@@ -111,10 +131,14 @@ class World:
         for rank, theirs in enumerate(everyone):
             for name, value in theirs.items():
                 if value != everyone[0][name]:
-                    raise ValueError(
-                        f"{name}: process {rank} has {value!r}, process 0 {everyone[0][name]!r}; expected the same on "
-                        "all: same code, same data, and an --out that all machines share"
+                    self._refuse(
+                        f"{name}: got {value!r} in process {rank} and {everyone[0][name]!r} in process 0, expected the "
+                        "same in all"
                     )
+
+    def _refuse(self, reason: str) -> NoReturn:
+        """ValueError for what is wrong in all processes alike: one of them says it."""
+        raise ValueError(reason) if self.main else SystemExit(2)
 
 
 @contextmanager
@@ -127,19 +151,38 @@ def joined() -> Iterator[None]:
     if int(os.environ.get("WORLD_SIZE", 1)) == 1 or dist.is_initialized():
         yield
         return
-    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=TIMEOUT)
+    _join()
     world = World.now()
     try:
         yield
     except RuntimeError as error:
         if not _from_collective(error):
             raise
+        atexit.register(time.sleep, 1)  # the launcher is to see the dead one first, and to name it as the cause
         raise LostWorker(
-            f"process {world.rank} of {world.size} lost another one, which died or hangs: the launcher names it. The "
-            f"same command goes on from the last checkpoint. ({_first_line(error)})"
+            f"process {world.rank} of {world.size} lost another one, which died or hangs; the launcher says which. "
+            f"Called again, the run goes on from its last checkpoint. ({_reason(error)})"
         ) from error
     finally:
         dist.destroy_process_group()
+
+
+@cache
+def _meeting_place() -> tuple[dist.Store, int, int]:
+    """Where the processes find each other, and rank and number, as torchrun says in the environment."""
+    return next(dist.rendezvous("env://", timeout=TIMEOUT))
+
+
+def _join() -> None:
+    store, rank, size = _meeting_place()
+    place = dist.PrefixStore(f"kpp{next(_joins)}", store)  # in a second run, what the first left must not be met
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend, store=place, rank=rank, world_size=size, timeout=TIMEOUT)
+
+
+def first_process() -> bool:
+    """Whether this is the process that speaks for all; also before `joined` and after it."""
+    return int(os.environ.get("RANK", 0)) == 0
 
 
 def local_device(device: str) -> torch.device:
@@ -163,8 +206,9 @@ def _from_collective(error: RuntimeError) -> bool:
     return isinstance(error, dist.DistError) or "gloo" in str(error).lower()
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:120]
+def _reason(error: Exception) -> str:
+    """ "[/src/gloo/pair.cc:1] Connection closed by peer [::1]:1. And more" -> "Connection closed by peer"."""
+    return re.sub(r"^\[[^]]*\] *", "", str(error).strip().splitlines()[0]).split(" [")[0]
 
 
 # --- BatchNorm over all processes ------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -48,27 +49,40 @@ def save_gradients(out):
     torch.save(found, out / f"rank{world.rank}.pt")
 
 
-def tiny_config(**overrides):
-    """Of the whole runs."""
-    return kpp.Config.preset("tiny", **({"recipe": "associative", "steps": 12, "kl_y_warmup": 0.5} | overrides))
+STEPS = 8
 
 
-def train(out, **overrides):
-    """A run of twelve steps."""
-    return kpp.fit(tiny_config(**overrides), bar_set(), out, quiet=True, device="cpu", log_every=1, eval_every=4)
+def config(**overrides):
+    """Of the whole runs: eight steps with everything that a step may hold: noisy cues, rising weights."""
+    return kpp.Config.preset("tiny", **({"recipe": "content", "steps": STEPS, "kl_z_warmup": 0.5} | overrides))
 
 
-def at_step(step, act):
-    """Call `act` in process 1 before it takes part in the average of that step."""
+def train(out, stop=None, **overrides):
+    """The run, or what it does until it is cut off within step number `stop`."""
+    with at_step(stop, cut_off):
+        return kpp.fit(config(**overrides), bar_set(), out, quiet=True, device="cpu", log_every=1, eval_every=4)
+
+
+@contextmanager
+def at_step(step, act, rank=None):
+    """Call `act`, in process `rank` or in all, within the step of that number, counted from the start of this call."""
     mean, calls = World.mean, []
 
     def stand_in(world, bound):
         calls.append(1)
-        if world.rank == 1 and len(calls) == step:
+        if len(calls) == step and rank in (None, world.rank):
             act()
         return mean(world, bound)
 
     World.mean = stand_in
+    try:
+        yield
+    finally:
+        World.mean = mean
+
+
+def cut_off():
+    raise KeyboardInterrupt
 
 
 def fail():
@@ -88,18 +102,31 @@ ENDS = {
 }
 
 
-def main(job, out, *rest):
+def runs(out):
+    """Gradients; a whole run; the first part of one; the second part of one that began in a single process."""
+    save_gradients(out)
+    train(out / "whole")
+    try:
+        train(out / "two-one", stop=6)
+    except KeyboardInterrupt:
+        pass
+    train(out / "one-two")
+
+
+def main(job, out, how=None):
     out = Path(out)
-    if job == "gradients":
-        save_gradients(out)
-    elif job == "train":
-        model = train(out / "run")
-        torch.save(model.state_dict(), out / f"rank{os.environ['RANK']}.pt")
+    if job == "runs":
+        runs(out)
     elif job == "end":
-        distributed.TIMEOUT = timedelta(seconds=5 if rest == ("hang",) else 600)
-        at_step(7, ENDS[rest[0]])
-        train(out / "run")
+        distributed.TIMEOUT = timedelta(seconds=5 if how == "hang" else 600)
+        with at_step(7, ENDS[how], rank=1):
+            train(out / "run")
+    elif job == "train":
+        kpp.fit(config(episodes=int(how)), bar_set(), out / "run", quiet=True, device="cpu")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+    except (ValueError, distributed.LostWorker) as error:  # as the command line does
+        sys.exit(f"{type(error).__name__}: {error}")
