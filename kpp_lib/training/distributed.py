@@ -88,18 +88,18 @@ class World:
         dist.all_reduce(terms)
         return Bound(*(terms / self.size))
 
-    def largest(self, number: int) -> int:
-        """The largest of the processes' numbers, such as a signal that one of them got: they all stop after the same
-        step. Goes through the CPU, so no GPU is waited for."""
+    def any(self, flag: bool) -> bool:
+        """True on every process once it is on one: they stop after the same step. Goes through the CPU, so that no GPU
+        is waited for."""
         if self.size == 1:
-            return number
-        numbers = torch.tensor(number)
-        dist.all_reduce(numbers, dist.ReduceOp.MAX)
-        return int(numbers)
+            return flag
+        flags = torch.tensor(int(flag))
+        dist.all_reduce(flags, dist.ReduceOp.MAX)
+        return bool(flags)
 
     def wait(self) -> None:
         """Until all processes are here."""
-        self.largest(0)
+        self.any(False)
 
     def of_main(self, value: T) -> T:
         """The value that process 0 has, such as the number of steps for which there is time."""
