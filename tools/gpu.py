@@ -212,7 +212,8 @@ def pictures(work: Path, out: Path) -> str:
         model = load_model(work / "sweep" / result["run"])
         data = kpp.load_dataset(result["dataset"], "fixed", quiet=True)
         x = kpp.episode(data.test, length=min(16, model.config.length), seed=0)
-        rows = [x[0], model.decode(model.infer(x).q_z.mean).mean[0]]
+        q = model.infer(x)
+        rows = [x[0], model.decode(getattr(q, "q_z", q).mean).mean[0]]  # a VAE infers z alone
         if model.config.write != "none":
             rows.append(model.iterate(x, model.write(x), steps=1)[1][0])
         lines += [image for row in rows for image in row]

@@ -30,6 +30,7 @@ from .worker import WAITS, Task, result_file
 
 POLL = 0.1  # seconds between two looks at the workers
 STOP = 60.0  # seconds that a worker has to save, when it is asked to stop
+WORKER = [sys.executable, "-m", f"{__package__}.worker"]
 AGAIN = 1  # times that a run whose process was killed is begun again
 
 
@@ -188,18 +189,18 @@ class Sweep:
     def _begin(self, job: Job) -> None:
         place = self.free.pop(0)
         log = open(self.out / f"{job.id}.log", "a", encoding="utf-8")
-        log.write(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} {self.command}\n")
-        log.flush()
         package = str(Path(__file__).parents[2])  # where this very code is, whatever the folder at work
         path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
         process = subprocess.Popen(
-            [sys.executable, "-m", f"{__package__}.worker"],
+            WORKER,
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
             env=os.environ | place | {"PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"},
             start_new_session=True,  # Ctrl-C is for the sweep, which tells the workers
         )
+        log.write(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} {self.command}; process {process.pid}\n")
+        log.flush()
         task = Task(job, str(self.out), self.command, 0 if "CUDA_VISIBLE_DEVICES" in place else 1)
         try:
             process.stdin.write(task.to_json().encode() + b"\n")
