@@ -3,17 +3,17 @@
 python tools/ship.py RUN NAME --about "one sentence" [--baseline NAME] [--recipe slots]
 python tools/ship.py NAME NAME --report results/NAME.json
 
-The first takes a `kpp train` folder to kpp_lib/weights/NAME, the second adds its scores to the card: those of
-`kpp evaluate --checkpoint NAME --json`, run on the committed weights. A model of recipe associative and one of recipe
-slots are the same after training (tests/test_train.py), so --recipe slots ships the first as the second.
+The first takes the folder of a run, of `kpp train` or of a sweep (DIR/NAME-seedN), to kpp_lib/weights/NAME. The second
+adds its scores to the card: those of `kpp evaluate --checkpoint NAME --out results/NAME.json`, run on the committed
+weights. A model of recipe associative and one of recipe slots are the same after training (tests/training/test_fit.py),
+so --recipe slots ships the first as the second.
 """
 
 import argparse
 import json
-import shlex
 from pathlib import Path
 
-from kpp_lib import Config
+from kpp_lib.sweep.plan import train_command
 from kpp_lib.training.checkpoint import CARD, PRETRAINED, load_card, load_model, save_model
 
 NOT_FOR = (
@@ -29,11 +29,8 @@ LICENCE = {
 def command(card: dict) -> str:
     """The line that trains this model again."""
     config, data = card["config"], card["data"]
-    options = ["--preset", config["preset_name"], "--recipe", config["recipe_name"], "--dataset", data["name"]]
-    usual = Config.preset(config["preset_name"], config["recipe_name"]).to_dict()
-    changed = [f"{name}={json.dumps(value)}" for name, value in config.items() if value != usual[name]]
-    options += ["--set", *changed] if changed else []
-    return shlex.join(["kpp", "train", *options, "--out", f"runs/{data['name']}-{config['recipe_name']}"])
+    out = f"runs/{data['name']}-{config['recipe_name']}"
+    return train_command(config, data["name"], data["binarize"], out)
 
 
 def main() -> None:
