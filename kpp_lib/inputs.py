@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 import reprlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from numbers import Integral, Real
 from typing import Any
 
@@ -18,6 +20,21 @@ import torch
 from torch import Tensor
 
 MOST = 2**63 - 1  # of a seed, as torch.Generator takes it
+_TRUSTED: ContextVar[bool] = ContextVar("trusted", default=False)
+
+
+@contextmanager
+def trusted() -> Iterator[None]:
+    """Inside, values of tensors are not looked at, only what they are: for what was checked at a door before.
+
+    A look waits for a GPU; and a model that is no number any more has to show in its scores, not to stop them.
+    """
+    token = _TRUSTED.set(True)
+    try:
+        yield
+    finally:
+        _TRUSTED.reset(token)
+
 
 # --- words ----------------------------------------------------------------------------------------------------------
 
@@ -233,7 +250,7 @@ def check_tensor(
     if tensor.dtype == torch.bool:
         raise wrong(name, value, f"{what} of shape {_spell(shape)}")
     tensor = tensor.to(dtype or (torch.float64 if tensor.dtype == torch.float64 else torch.float32))
-    if not bool(torch.isfinite(tensor).all()):
+    if not _TRUSTED.get() and not bool(torch.isfinite(tensor).all()):
         bad = int((~torch.isfinite(tensor)).sum())
         raise wrong(name, Words(f"{bad} of {tensor.numel()} values that are NaN or infinite"), what)
     return tensor
@@ -245,7 +262,7 @@ def check_log_weights(name: str, value: Any) -> Tensor:
     if tensor.dtype == torch.bool:
         raise wrong(name, value, "log-weights of shape [S, ...]")
     tensor = tensor.to(torch.float64 if tensor.dtype == torch.float64 else torch.float32)
-    if not bool((tensor < math.inf).all()):
+    if not _TRUSTED.get() and not bool((tensor < math.inf).all()):
         raise wrong(name, Words("values that are NaN or infinite"), "numbers, or -inf for a weight of 0")
     return tensor
 
@@ -264,6 +281,8 @@ def check_images(
     """
     what = "images in [0, 1]" if grey else "binary images"
     tensor = _numeric(name, value, shape, device, what)
+    if _TRUSTED.get():
+        return tensor.to(dtype)
     right = (tensor >= 0) & (tensor <= 1) if grey else (tensor == 0) | (tensor == 1)
     if not bool(right.all()):
         low, high = float(tensor.min()), float(tensor.max())

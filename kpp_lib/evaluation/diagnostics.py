@@ -15,6 +15,7 @@ from torch.distributions import Categorical, MixtureSameFamily, kl_divergence
 
 from ..baselines import VAE
 from ..bound import bound_terms, importance_bound, log_weight, sample
+from ..draws import draw
 from ..inputs import Words, check_generator, check_kind, wrong
 from ..keys import SlotKeys
 from ..model import KanervaPlusPlus, Posterior, images_of
@@ -43,7 +44,8 @@ def even_places(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator) -
     ln T. A bound of that other model (ours), of the same weights; for keys that come from a table only."""
     q = model.infer(x)
     y, z, places = sample(q.q_y, generator), sample(q.q_z, generator), model.key_model.slots()
-    p_y = MixtureSameFamily(Categorical(logits=torch.zeros(places.batch_shape).to(y)), places)
+    even = Categorical(logits=torch.zeros(places.batch_shape, device=y.device), validate_args=False)
+    p_y = MixtureSameFamily(even, places, validate_args=False)
     bound = bound_terms(x, model.decode(z), q.q_z, model.prior(model.write(x, q), y), q.q_y, q.q_y)
     return bound.recon + bound.kl_z + q.q_y.log_prob(y) - p_y.log_prob(y)
 
@@ -66,8 +68,9 @@ def leave_one_out(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator,
     b, t = x.shape[:2]
     if t < 2:
         raise ValueError(f"x: got episodes of {t} image, expected at least 2 to leave one out")
-    left = torch.randperm(t, generator=generator)[: max(1, round(share * t))].sort().values.to(x.device)  # [n]
-    others = torch.stack([torch.arange(t, device=x.device)[torch.arange(t, device=x.device) != i] for i in left])
+    left = _shuffled(t, x, generator)[: max(1, round(share * t))].sort().values  # [n]
+    others = torch.arange(t - 1, device=x.device)
+    others = others + (others >= left[:, None])  # [n, T - 1]: all but the one
     memory = torch.cat([model.write(images[others]) for images in x])  # [B*n, C, S, S]
     cues = _alone(x[:, left])
     seen = model.encode(x).regroup(b * t, 1).rows(_flat(left, b, t))
@@ -92,11 +95,11 @@ def importance(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator, sa
     q = model.infer(x)
     memory, p_y = model.write(x, q), model.p_y(*x.shape[:2])
 
-    def draw() -> Tensor:
+    def weight() -> Tensor:
         y, z = sample(q.q_y, generator), sample(q.q_z, generator)
         return log_weight(x, z, y, model.decode(z), q.q_z, model.prior(memory, y), q.q_y, p_y)
 
-    return importance_bound(torch.stack([draw() for _ in range(samples)]))
+    return importance_bound(torch.stack([weight() for _ in range(samples)]))
 
 
 def retrieval_top1(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator) -> Tensor:
@@ -123,13 +126,18 @@ def retrieval_single(model: KanervaPlusPlus, x: Tensor, generator: torch.Generat
 def retrieval_noisy(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator, flips: float = 0.1) -> Tensor:
     """`retrieval_shuffled` with a share `flips` of each cue's bits flipped."""
     order = _order(x, generator)
-    flipped = (torch.rand(x.shape, generator=generator) < flips).to(x)
+    flipped = (draw(torch.rand, x.shape, generator, device=x.device) < flips).to(x)
     cues = (x - flipped).abs()[:, order]
     return _retrieved(model.reconstruct(cues, model.write(x), generator)[:, order.argsort()], x)
 
 
 def _order(x: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.randperm(x.shape[1], generator=generator).to(x.device)
+    return _shuffled(x.shape[1], x, generator)
+
+
+def _shuffled(count: int, x: Tensor, generator: torch.Generator) -> Tensor:
+    """An order of `count` things on the device of x, drawn where the generator is."""
+    return torch.randperm(count, generator=generator, device=generator.device).to(x.device)
 
 
 def _alone(x: Tensor) -> Tensor:
@@ -162,11 +170,11 @@ def vae_importance(model: VAE, x: Tensor, generator: torch.Generator, samples: i
     q_z = model.infer(x)
     p_z = model.p_z(q_z.mean)
 
-    def draw() -> Tensor:
+    def weight() -> Tensor:
         z = sample(q_z, generator)
         return model.decoder(z).log_prob(x) + p_z.log_prob(z) - q_z.log_prob(z)
 
-    return importance_bound(torch.stack([draw() for _ in range(samples)]))
+    return importance_bound(torch.stack([weight() for _ in range(samples)]))
 
 
 def door(score: Score, kind: type = KanervaPlusPlus) -> Score:

@@ -9,8 +9,7 @@ import pytest
 import torch
 from tiny_model import bar_set
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
+from waiting import Calls, Copies, Counter, Nowhere, fake_on_gpu, undirected
 
 import kpp_lib as kpp
 from kpp_lib.config import RECIPES
@@ -23,39 +22,6 @@ from kpp_lib.training.state import Run
 from kpp_lib.training.watch import Watch
 
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
-ASKING = {"item", "tolist", "__float__", "__int__", "__bool__", "__index__", "__len__", "cpu", "numpy", "nonzero"}
-OPERATIONS = ("_local_scalar_dense", "is_nonzero", "nonzero", "masked_select", "equal", "lift_fresh", "unique")
-
-
-class Counter(TorchDispatchMode):
-    """Notes what makes a host wait for its device: numbers asked for, numbers sent, sizes that depend on values."""
-
-    def __init__(self, found):
-        super().__init__()
-        self.found = found
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        name = func._schema.name.removeprefix("aten::")
-        masks = name in ("index", "index_put_", "index_put") and any(
-            i is not None and i.dtype == torch.bool for i in args[1]
-        )
-        if name.rstrip("2") in OPERATIONS or masks:
-            self.found.append(name)
-        return func(*args, **(kwargs or {}))
-
-
-class Calls(TorchFunctionMode):
-    """The same for calls that reach no operation, such as tolist."""
-
-    def __init__(self, found):
-        super().__init__()
-        self.found = found
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        name = getattr(func, "__name__", "")
-        if name in ASKING - {"__len__"}:
-            self.found.append(name)
-        return func(*args, **(kwargs or {}))
 
 
 def grey_set():
@@ -111,54 +77,19 @@ def test_the_count_sees_what_it_must(monkeypatch, tmp_path):
     assert {"item", "tolist", "index", "lift_fresh"} <= set(found)
 
 
-class Nowhere:
-    """In place of a generator on a GPU: there is none for a device that is not there."""
-
-    device = torch.device("cuda")
-
-
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_step_stays_on_its_device(monkeypatch, recipe):
     """On tensors of a GPU that is only claimed: a tensor left on the CPU, or a value asked for, is an error there."""
     model = engine.new_model(kpp.Config.preset("tiny", recipe))
     moved, share = [], Share(Nowhere(), 0, 1)
-    for name in ("rand", "randn"):
-        plain = getattr(torch, name)
-        monkeypatch.setattr(torch, name, lambda *size, plain=plain, generator=None, **kind: plain(*size, **kind))
-    with FakeTensorMode(allow_non_fake_inputs=False) as mode:
-        model = fake_on_gpu(model, mode)
+    undirected(monkeypatch)
+    with FakeTensorMode(allow_non_fake_inputs=False):
+        model = fake_on_gpu(model)
         x = torch.empty(3, 4, 1, 28, 28, device="cuda")
         with Copies(moved):
             bound = model(x, model.noise(x, share), noisy_cue(x, 0.15, share)).mean()
     assert bound.recon.device.type == "cuda" and bound.recon.dtype == torch.float32
     assert moved == []
-
-
-class Copies(TorchDispatchMode):
-    """Notes copies between host and device."""
-
-    def __init__(self, moved):
-        super().__init__()
-        self.moved = moved
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        out = func(*args, **(kwargs or {}))
-        if func._schema.name in ("aten::_to_copy", "aten::copy_") and isinstance(out, torch.Tensor):
-            source = args[0] if func._schema.name == "aten::_to_copy" else args[1]
-            if source.device.type != out.device.type:
-                self.moved.append(func._schema.name)
-        return out
-
-
-def fake_on_gpu(model, mode):
-    """The model with parameters and buffers that only say that they are on a GPU."""
-    for module in model.modules():
-        for store in (module._parameters, module._buffers):
-            for name, value in store.items():
-                if value is not None:
-                    empty = torch.empty(value.shape, dtype=value.dtype, device="cuda")
-                    store[name] = torch.nn.Parameter(empty) if store is module._parameters else empty
-    return model
 
 
 @GPU
