@@ -53,14 +53,15 @@ def fit(
     divides evenly, LostWorker when one of them dies.
 
     minutes: train as well as that time allows: `config.steps` is set to what fits, by trying for some seconds, and kept
-    in the run's card, so that a run that is gone on with has the same schedule. ValueError if no step fits. on_log:
+    in the run's card, so that a run that is gone on with has the same schedule. If the machine turns slower, the run
+    stops in time, before its last step, and the same call goes on with it. ValueError if no step fits. on_log:
     called on process 0 with (step, split, numbers by name) for each row of the log, so that any tracker is one line:
     `fit(..., on_log=lambda step, split, numbers: wandb.log({f"{split}/{k}": v for k, v in numbers.items()}, step))`.
     tensorboard: rows go to `out/tensorboard` too; ValueError if it is not installed. KPP_SPEED: see `device.Speed`.
     """
     flags = {"resume": resume, "quiet": quiet, "tensorboard": tensorboard}
     out = check_run(config, data, out, {"log_every": log_every, "eval_every": eval_every}, flags)
-    world = World.now()
+    world, began = World.now(), time.monotonic()
     told = trackers(out, world.main, tensorboard, on_log)
     # with `minutes`, steps are not known yet, and a compilation would be a large part of the time
     speed = Speed.of(local_device(device or best_device()), 0 if minutes else config.steps)
@@ -94,12 +95,15 @@ def fit(
             lr = schedule.get_last_lr()[0]
             schedule.step()
             done, last = step + 1, step + 1 == config.steps
-            if done % log_every == 0 or last:
+            late = minutes is not None and world.any(time.monotonic() - began > 0.97 * 60 * minutes)
+            if done % log_every == 0 or last or late:
                 log.write(done, "train", bound, beta_y, lr, run.seconds)
-            if world.main and (done % eval_every == 0 or last):
+            if world.main and (done % eval_every == 0 or last or late):
                 valid = validate(model, data)
                 log.write(done, "valid", valid, beta_y, lr, run.seconds)
                 run.validated(done, valid, full=beta_z == beta_y == 1)
+            if late:  # the machine was slower than at first: what is done is on disk, and the same call goes on
+                break
     world.wait()
     return ckpt.load_model(out, speed.device)
 

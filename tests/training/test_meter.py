@@ -127,6 +127,25 @@ def test_minutes_set_the_steps_and_a_stopped_run_keeps_them(tmp_path, monkeypatc
         assert torch.equal(a, b)  # what was tried left no trace
 
 
+def test_a_machine_that_turns_slower_stops_in_time_and_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(meter, "steps_for", lambda *of, **options: 6)
+    options = dict(device="cpu", quiet=True, log_every=1, eval_every=6)
+    config, late = kpp.Config.preset("tiny", episodes=2), lambda step, split, numbers: slow(step)
+
+    def slow(step):
+        if step == 2:  # an hour passes
+            now = meter.time.monotonic
+            monkeypatch.setattr(meter.time, "monotonic", lambda: now() + 3600)
+
+    kpp.fit(config, bar_set(), tmp_path, minutes=2, on_log=late, **options)
+    assert kpp.load_card(tmp_path / "last")["step"] == 3  # the step under way is finished, validated and saved
+    whole = kpp.fit(config.replace(steps=6), bar_set(), tmp_path / "whole", **options)
+    again = kpp.fit(config, bar_set(), tmp_path, minutes=2, **options)
+    assert kpp.load_card(tmp_path / "last")["step"] == 6
+    for a, b in zip(whole.state_dict().values(), again.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
 @pytest.mark.parametrize("wrong", [0, -1, float("nan"), True, "8"])
 def test_minutes_are_a_number_above_nothing(tmp_path, wrong):
     with pytest.raises(ValueError, match="minutes: got .* expected a finite number above 0"):
