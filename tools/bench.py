@@ -47,7 +47,7 @@ def measure(part: str, quick: bool, gpu: str | None) -> list[Row]:
     """The rows of one part. `gpu`: the device of the part gpu; None: there is none."""
     repeats = 2 if quick else 15
     if part == "step":
-        return bench_step.over_resnet("cpu", repeats, ("tiny",) if quick else ("paper", "cpu"))
+        return bench_step.over_resnet("cpu", repeats, *((("tiny",), 16) if quick else ()))
     if part == "cost":
         return cost(repeats, quick)
     if part == "memory":

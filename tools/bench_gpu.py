@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import torch
-from bench_rows import Row, now, row
-from bench_step import IMAGES, ours, pixels
+from bench_rows import Row, row
+from bench_step import IMAGES
 
 import kpp_lib as kpp
 from kpp_lib import Config, Images, ImageSet
 from kpp_lib.training.device import SWITCHES, Speed
 from kpp_lib.training.fit import new_model
-from kpp_lib.training.runlog import RunLog
 
 GOAL_MINUTES, GOAL_EVALUATION = 3.0, 60.0
-# Dense bf16 peaks of the makers' data sheets, in FLOP/s.
-PEAKS = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12, "4090": 165e12, "T4": 65e12}
 
 
 def made(n: int) -> ImageSet:
@@ -48,57 +43,37 @@ def asked(text: str) -> Iterator[None]:
         os.environ.pop("KPP_SPEED") if before is None else os.environ.update(KPP_SPEED=before)
 
 
-def stretch(config: Config, data: ImageSet, device: str, every: int, count: int, warm: int = 3) -> list[float]:
-    """Seconds a step of `fit`, loop and all: `count` values over `every` steps each, after `warm` times as many."""
-    marks: list[float] = []
+def stretch(
+    config: Config, data: ImageSet, device: str, every: int, count: int, warm: int = 3
+) -> list[dict[str, float]]:
+    """What `fit` reports of its speed, `count` times over `every` steps each, after `warm` times as many."""
+    told: list[dict[str, float]] = []
 
-    def on_log(row: dict[str, Any]) -> None:
-        if row.get("split", "train") == "train":
-            marks.append(now(device) if device.startswith("cuda") else time.perf_counter())
+    def on_log(step: int, split: str, numbers: dict[str, float]) -> None:
+        if split == "train":
+            told.append(numbers)
 
-    with tempfile.TemporaryDirectory() as out, watching(on_log) as watch:
-        options = dict(device=device, log_every=every, eval_every=10**9, quiet=True) | watch
-        kpp.fit(config.replace(steps=every * (warm + count)), data, Path(out) / "run", **options)
-    return [(b - a) / every for a, b in zip(marks[warm - 1 :], marks[warm:], strict=False)]
-
-
-@contextlib.contextmanager
-def watching(on_log: Callable[[dict[str, Any]], None]) -> Iterator[dict[str, Any]]:
-    """The option of `fit` that calls `on_log` at every report."""
-    if "on_log" in inspect.signature(kpp.fit).parameters:
-        yield {"on_log": lambda step, split, numbers: on_log({"split": split})}
-        return
-    write = RunLog.write
-    with mock.patch.object(RunLog, "write", lambda *a, **k: (write(*a, **k), on_log({"split": a[2]}))):
-        yield {}
+    with tempfile.TemporaryDirectory() as out:
+        steps = every * (warm + count)
+        options = dict(device=device, log_every=every, eval_every=steps, quiet=True, on_log=on_log)
+        kpp.fit(config.replace(steps=steps), data, Path(out) / "run", **options)
+    return told[warm:]
 
 
-def flops(config: Config, device: str) -> float:
-    """Floating-point operations of a training step, matrix products and convolutions only."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    small = config.replace(episodes=2)
-    step = ours(small, Speed(torch.device(device)), pixels(2 * config.length).to(device))
-    with FlopCounterMode(display=False) as counter:
-        step()
-    return counter.get_total_flops() * config.episodes / 2
-
-
-def peak(device: str) -> float | None:
-    """FLOP/s of the card in bf16, None where it is not in the list."""
-    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else ""
-    return next((value for part, value in PEAKS.items() if part in name), None)
+def rates(config: Config, *measured: Any) -> list[float]:
+    """Images/s of a `stretch`."""
+    return [numbers["images_per_second"] for numbers in stretch(config, *measured)]
 
 
 def training(device: str, config: Config, data: ImageSet, every: int, count: int) -> list[Row]:
     """Images/s, share of the card's peak, and the time of all its steps, from a measured stretch."""
-    took = stretch(config, data, device, every, count)
+    told = stretch(config, data, device, every, count)
     batch, what = config.episodes * config.length, f"{config.preset_name}/{config.recipe_name}"
-    rows = [row("gpu", f"{what}, {batch} images a step", [batch / t for t in took], "images/s")]
-    if top := peak(device):
-        done = flops(config, device)
-        rows.append(row("gpu", f"{what}, MFU of bf16's peak", [100 * done / t / top for t in took], "%"))
-    minutes = [t * config.steps / 60 for t in took]
+    speeds = [numbers["images_per_second"] for numbers in told]
+    rows = [row("gpu", f"{what}, {batch} images a step", speeds, "images/s")]
+    if "mfu" in told[0]:
+        rows.append(row("gpu", f"{what}, MFU", [100 * numbers["mfu"] for numbers in told], "%"))
+    minutes = [config.steps * batch / speed / 60 for speed in speeds]
     name = f"{what}, {config.steps} steps, extrapolated from {every * count}"  # 500 epochs of MNIST for preset paper
     goal = GOAL_MINUTES if config.preset_name == "paper" else None
     return [*rows, row("gpu", name, minutes, "minutes", goal)]
@@ -117,20 +92,19 @@ def evaluation(device: str, config: Config, images: int, of: int = 10_000) -> Ro
 
 
 def gains(device: str, config: Config, data: ImageSet, every: int, count: int) -> list[Row]:
-    """What each switch that is on here gains in `fit`: seconds a step without it over seconds with all of them."""
+    """What each switch that is on here gains in `fit`: images/s with all of them over images/s without it."""
     speed, rows = Speed.of(device), []
-    base = stretch(config, data, device, every, count)
+    typical = statistics.median(rates(config, data, device, every, count))
     for name in (name for name in SWITCHES if getattr(speed, name)):
         with asked(f"{name}=off"):
-            off = stretch(config, data, device, every, count)
-        typical = statistics.median(base)
-        rows.append(row("switches", f"{name} (on here)", [t / typical for t in off], "x faster with it"))
+            without = rates(config, data, device, every, count)
+        rows.append(row("switches", f"{name} (on here)", [typical / r for r in without], "x faster with it"))
     return rows
 
 
 def rows(device: str, quick: bool) -> list[Row]:
     """All of them; `quick` takes a tiny model, to see that it runs."""
-    preset, every, count, images = ("tiny", 2, 3, 64) if quick else ("paper", 20, 15, 10_000)
+    preset, every, count, images = ("tiny", 2, 2, 16) if quick else ("paper", 20, 15, 10_000)
     data, config = made(IMAGES * 4 if quick else 50_000), Config.preset(preset, "paper")
     found = training(device, config, data, every, count)
     found += training(device, Config.preset(preset, "associative"), data, every, count)

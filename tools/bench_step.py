@@ -78,10 +78,13 @@ def rounds(steps: list[tuple[Step, Step]], repeats: int, warm: int = 2) -> Itera
             yield measured
 
 
-def over_resnet(device: str, repeats: int, presets: tuple[str, ...] = ("paper", "cpu")) -> list[Row]:
+def over_resnet(
+    device: str, repeats: int, presets: tuple[str, ...] = ("paper", "cpu"), count: int = IMAGES
+) -> list[Row]:
     """Two rows for each preset and recipe: the whole step, and forward and backward alone, over ResNet-18's."""
     speed, names = Speed.of(device), [(p, r) for p in presets for r in RECIPES]
-    images, base = pixels().to(speed.device), bare(speed, pixels().to(speed.device))
+    images = pixels(count).to(speed.device)
+    base = bare(speed, images)
     configs = [Config.preset(p, r, length=LENGTH if p != "tiny" else PRESETS[p]["length"]) for p, r in names]
     pairs = [(ours(config, speed, images), base) for config in configs]
     measured = list(rounds(pairs, repeats))
@@ -90,7 +93,7 @@ def over_resnet(device: str, repeats: int, presets: tuple[str, ...] = ("paper", 
         for part, what in ((1, "whole step"), (0, "forward and backward")):
             ratios = [r[i][0][part] / r[i][1][part] for r in measured]
             goal = GOALS.get(name) if part == 1 else None
-            speeds = [IMAGES / r[i][0][part] for r in measured]
+            speeds = [count / r[i][0][part] for r in measured]
             note = f"{statistics.median(speeds):.0f} images/s"
             rows.append(row("step", f"{'/'.join(name)}, {what}", ratios, "x ResNet-18", goal, note))
     return rows

@@ -95,12 +95,12 @@ def test_everything_runs_in_small(tmp_path, capsys):
 def test_gains_are_measured_with_the_switch_off(monkeypatch):
     asked = []
 
-    def stretch(*_):
+    def rates(*_):
         asked.append(bench_gpu.os.environ.get("KPP_SPEED"))
-        return [1.0] if len(asked) == 1 else [2.0]
+        return [200.0] if len(asked) == 1 else [100.0]
 
     monkeypatch.setenv("KPP_SPEED", "fused=on")
-    monkeypatch.setattr(bench_gpu, "stretch", stretch)
+    monkeypatch.setattr(bench_gpu, "rates", rates)
     [row] = bench_gpu.gains("cpu", Config.preset("tiny"), None, 1, 1)
     assert asked == ["fused=on", "fused=off"] and (row.name, row.value) == ("fused (on here)", 2.0)
     assert bench_gpu.os.environ["KPP_SPEED"] == "fused=on"
