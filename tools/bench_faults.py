@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -10,10 +11,10 @@ from pathlib import Path
 from bench_rows import Row, row
 
 TOOLS = Path(__file__).parent
-# name -> (script, its option, how many in full, how many in a quick run)
+# name -> (script, its option, how many in full, how many in a quick run, other options)
 COMMANDS = {
-    "kills": ("bench_kills.py", "--kills", 100, 2),
-    "surface": ("bench_surface.py", "--draws", 5000, 60),
+    "kills": ("bench_kills.py", "--kills", 100, 2, []),
+    "draws": ("bench_surface.py", "--draws", 5000, 60, ["--json"]),
 }
 LIMIT = 900  # seconds
 
@@ -22,12 +23,11 @@ def rows(names: list[str], quick: bool) -> list[Row]:
     """A row for each of them, run side by side: they are about right and wrong, not about time."""
     running = {}
     for name in names:
-        script, option, full, few = COMMANDS[name]
+        script, option, full, few, more = COMMANDS[name]
         number = few if quick else full
         if (TOOLS / script).is_file():
-            command = [sys.executable, str(TOOLS / script), option, str(number)]
-            out = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-            running[name] = (number, subprocess.Popen(command, **out))
+            command = [sys.executable, str(TOOLS / script), option, str(number), *more]
+            running[name] = (number, subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
     return [_judged(name, number, process) for name, (number, process) in running.items()]
 
 
@@ -39,11 +39,16 @@ def _judged(name: str, number: int, process: subprocess.Popen) -> Row:
         printed, _ = process.communicate()
         printed += f"\nkilled after {LIMIT} s"
     lines = [line.strip() for line in printed.splitlines() if line.strip()] or ["printed nothing"]
-    return row("faults", f"{number} {'kills' if name == 'kills' else 'draws'}", [faults(lines[-1], process.returncode)],
-               "faults", 0, lines[-1][:200])  # fmt: skip
+    found = faults(lines[-1], process.returncode)
+    return row("faults", f"{number} {name}", [found], "faults", 0, lines[-1].strip("{}").replace('"', "")[:200])
 
 
 def faults(last: str, status: int) -> int:
-    """How many the last line names ("... 3 faults"); with a bad exit status at least one."""
-    found = re.search(r"(\d+) faults?\b", last)
-    return max(int(found.group(1)) if found else 0, int(status != 0))
+    """How many the last line names: "3 faults", or JSON with "obscure" and "wrong". A bad status is at least one."""
+    named = 0
+    if found := re.search(r"(\d+) faults?\b", last):
+        named = int(found.group(1))
+    elif last.startswith("{"):
+        counts = json.loads(last)
+        named = counts["obscure"] + counts["wrong"]
+    return max(named, int(status != 0))

@@ -65,10 +65,12 @@ def rates(config: Config, *measured: Any) -> list[float]:
     return [numbers["images_per_second"] for numbers in stretch(config, *measured)]
 
 
-def training(device: str, config: Config, data: ImageSet, every: int, count: int) -> list[Row]:
+def training(device: str, config: Config, data: ImageSet, every: int, count: int, compile: bool) -> list[Row]:
     """Images/s, share of the card's peak, and the time of all its steps, from a measured stretch."""
-    told = stretch(config, data, device, every, count)
-    batch, what = config.episodes * config.length, f"{config.preset_name}/{config.recipe_name}"
+    with asked(f"compile={'on' if compile else 'off'}"):
+        told = stretch(config, data, device, every, count)
+    batch = config.episodes * config.length
+    what = f"{config.preset_name}/{config.recipe_name}{', compiled' * compile}"
     speeds = [numbers["images_per_second"] for numbers in told]
     rows = [row("gpu", f"{what}, {batch} images a step", speeds, "images/s")]
     if "mfu" in told[0]:
@@ -91,14 +93,22 @@ def evaluation(device: str, config: Config, images: int, of: int = 10_000) -> Ro
     return row("gpu", name, [took], "s", GOAL_EVALUATION if config.preset_name == "paper" else None)
 
 
-def gains(device: str, config: Config, data: ImageSet, every: int, count: int) -> list[Row]:
-    """What each switch that is on here gains in `fit`: images/s with all of them over images/s without it."""
+def gains(device: str, config: Config, data: ImageSet, every: int, count: int, compile: bool) -> list[Row]:
+    """What each switch that is on here gains in `fit`: images/s with all of them over images/s without it.
+
+    compile, which takes a minute to begin, is off while the others are measured, and a row of its own if asked for.
+    """
     speed, rows = Speed.of(device), []
-    typical = statistics.median(rates(config, data, device, every, count))
-    for name in (name for name in SWITCHES if getattr(speed, name)):
-        with asked(f"{name}=off"):
+    with asked("compile=off"):
+        typical = statistics.median(rates(config, data, device, every, count))
+    for name in (name for name in SWITCHES if getattr(speed, name) and name != "compile"):
+        with asked(f"compile=off {name}=off"):
             without = rates(config, data, device, every, count)
         rows.append(row("switches", f"{name} (on here)", [typical / r for r in without], "x faster with it"))
+    if compile:
+        with asked("compile=on"):
+            faster = rates(config, data, device, every, count)
+        rows.append(row("switches", "compile (on in long runs)", [r / typical for r in faster], "x faster with it"))
     return rows
 
 
@@ -106,15 +116,16 @@ def rows(device: str, quick: bool) -> list[Row]:
     """All of them; `quick` takes a tiny model, to see that it runs."""
     preset, every, count, images = ("tiny", 2, 2, 16) if quick else ("paper", 20, 15, 10_000)
     data, config = made(IMAGES * 4 if quick else 50_000), Config.preset(preset, "paper")
-    found = training(device, config, data, every, count)
-    found += training(device, Config.preset(preset, "associative"), data, every, count)
+    compiled = Speed.of(device, config.steps).compile  # as a whole run of the preset would be
+    found = training(device, config, data, every, count, compiled)
+    found += training(device, Config.preset(preset, "associative"), data, every, count, compiled)
     found.append(evaluation(device, Config.preset(preset, "associative"), images))
-    return found + gains(device, config, data, every, count)
+    return found + gains(device, config, data, every, count, compiled)
 
 
 def short(device: str) -> list[Row]:
-    """What fits two minutes of a lent GPU, most wanted first: preset paper, recipe paper; its evaluation; the gains."""
+    """What fits two minutes of a lent GPU, most wanted first; nothing is compiled, which alone takes as long."""
     data, config = made(50_000), Config.preset("paper", "paper")
-    found = training(device, config, data, every=10, count=15)
+    found = training(device, config, data, 10, 15, compile=False)
     found.append(evaluation(device, Config.preset("paper", "associative"), images=2_048))
-    return found + gains(device, config, data, every=10, count=9)
+    return found + gains(device, config, data, 10, 9, compile=False)

@@ -56,7 +56,13 @@ def test_the_goals_are_held_to_rows_that_exist():
 
 @pytest.mark.parametrize(
     ("last", "status", "faults"),
-    [("100 kills, 0 faults", 0, 0), ("5000 draws: 3 faults", 1, 3), ("Traceback", 1, 1), ("all well", 0, 0)],
+    [
+        ("100 kills, 0 faults", 0, 0),
+        ("kills: 1 fault", 1, 1),
+        ("Traceback", 1, 1),
+        ('{"right": 90, "clear": 7, "obscure": 2, "wrong": 1}', 1, 3),
+        ("all well", 0, 0),
+    ],  # fmt: skip
 )
 def test_faults_are_read_from_the_last_line_and_the_exit_status(last, status, faults):
     assert bench_faults.faults(last, status) == faults
@@ -101,8 +107,9 @@ def test_gains_are_measured_with_the_switch_off(monkeypatch):
 
     monkeypatch.setenv("KPP_SPEED", "fused=on")
     monkeypatch.setattr(bench_gpu, "rates", rates)
-    [row] = bench_gpu.gains("cpu", Config.preset("tiny"), None, 1, 1)
-    assert asked == ["fused=on", "fused=off"] and (row.name, row.value) == ("fused (on here)", 2.0)
+    fused, compiled = bench_gpu.gains("cpu", Config.preset("tiny"), None, 1, 1, compile=True)
+    assert asked == ["compile=off", "compile=off fused=off", "compile=on"]
+    assert (fused.name, fused.value) == ("fused (on here)", 2.0) and compiled.value == 0.5
     assert bench_gpu.os.environ["KPP_SPEED"] == "fused=on"
 
 
