@@ -106,10 +106,10 @@ def judge(door: Door, args: dict[str, Given]) -> tuple[str, str]:
 
 def _error(door: Door, args: dict[str, Given], error: Exception, refuse: bool) -> tuple[str, str]:
     words = f"{type(error).__name__}: {str(error)[:300]}"
-    named = re.match(r"(?:--)?([\w ]+?)(?: of .*?)?: (?:got|expected) ", str(error)) or re.match(
+    named = re.match(r"([\w \[\]']+?)(?: of .*?)?: (?:got|expected) ", str(error)) or re.match(
         r"([\w.]+): ", str(error)
     )
-    known = {*args, *door.also}
+    known = {*args, *door.also, *(f"{name}['a']" for name in args)}  # or an entry of a dict
     clear = isinstance(error, ValueError | TypeError) or type(error).__module__.startswith("kpp_lib")
     if not (clear and named and named[1] in known and "expected" in str(error)):
         last = traceback.extract_tb(error.__traceback__)[-1]

@@ -20,7 +20,8 @@ from matplotlib.patches import FancyArrowPatch, Rectangle
 from matplotlib.transforms import Bbox, TransformedBbox
 from torch import Tensor
 
-from .plots import HEADS, memory_picture, picture
+from ..inputs import check_count, check_named
+from .plots import HEADS, memory_picture, picture, seen
 
 WIDTH, HEIGHT = 8.4, 2.75  # inches
 
@@ -58,8 +59,11 @@ def key_view(
     memory: Tensor, window: Tensor, blocks: Tensor, mean: Tensor, std: Tensor, image: Tensor, title: str = ""
 ) -> Figure:
     """One read from end to end: memory [3, S, S] with K windows, K blocks [K, 3, g, g], the prior of z [L], the
-    picture.
+    picture. Raises ValueError for other shapes, and for NaN.
     """
+    blocks, image = seen("blocks", blocks, "K", 3, "g", "g"), seen("image", image, "C", "H", "W")
+    window, mean = seen("window", window, len(blocks), 3), seen("mean", mean, "L")
+    std = seen("std", std, len(mean))
     fig = board()
     _paste(fig, memory_picture(memory), 0.1, 0.1, 2.2)
     for i, one in enumerate(window.detach().cpu().tolist()):
@@ -137,7 +141,11 @@ def read_view(
     [g, g, 2], the block [3, g, g], the target [3, g, g], and `way` [3], minus the gradient of their mismatch.
 
     The arrow shows the direction of `way` in (x, y), not its length; the bars show all three numbers, one scale.
+    Raises ValueError for other shapes, and for NaN.
     """
+    window, way, points = seen("window", window, 3), seen("way", way, 3), seen("points", points, "g", "g", 2)
+    block = seen("block", block, 3, "g", "g")
+    target = seen("target", target, *block.shape)
     fig = board()
     _paste(fig, memory_picture(memory), 0.1, 0.1, 2.2)
     _outline(fig, window.tolist(), 0.1)
@@ -183,7 +191,11 @@ def write_view(
 ) -> Figure:
     """Where image `which` (from 0) was written: itself [C, H, W], the memory [3, S, S] with all windows [T, K, 3] and
     its own in colour, how much M changes where that image is another one, [S, S], and the picture read at its keys.
+    Raises ValueError for other shapes, and for NaN.
     """
+    windows, change = seen("windows", windows, "T", "K", 3), seen("change", change, "S", "S")
+    image, read = seen("image", image, "C", "H", "W"), seen("read", read, "C", "H", "W")
+    which = check_count("which", which, least=0, most=len(windows) - 1)
     fig = board()
     _paste(fig, picture(image), 0.1, 0.35, 1.7)
     _paste(fig, memory_picture(memory), 1.95, 0.1, 2.2)
@@ -204,7 +216,12 @@ def write_view(
 
 
 def clean_view(clean: Tensor, named: Mapping[str, Tensor], title: str = "") -> Figure:
-    """A clean-up: the clean picture [C, H, W], then others by name, with the share of wrong bits under each."""
+    """A clean-up: the clean picture [C, H, W], then others by name, with the share of wrong bits under each.
+
+    Raises ValueError for pictures of other shapes than the clean one, and for NaN.
+    """
+    clean = seen("clean", clean, "C", "H", "W")
+    named = {name: seen(f"named[{name!r}]", x, *clean.shape) for name, x in check_named("named", named).items()}
     fig = board()
     _paste(fig, picture(clean), 0.1, 0.35, 1.9)
     for i, x in enumerate(named.values(), start=1):

@@ -24,8 +24,9 @@ from torch import Tensor
 
 from ..data.episodes import seeded
 from ..data.noise import KINDS, add_noise
+from ..inputs import Words, check_count, check_images, check_kind, check_named, check_tensor, wrong
 from ..memory import read_blocks, window_grid
-from ..model import KanervaPlusPlus, Posterior
+from ..model import KanervaPlusPlus, Posterior, images_of, memory_of
 from . import boards, plots
 from .keyspace import look, pictures, read_and_way
 
@@ -46,6 +47,8 @@ def one_thread() -> Iterator[None]:
 
 def png(fig: Figure, dpi: int = DPI) -> bytes:
     """The Figure as PNG. Fast rather than small: the bytes travel once, from the kernel to the page."""
+    check_kind("fig", fig, Figure, "a matplotlib Figure")
+    dpi = check_count("dpi", dpi, least=10, most=1000)
     buffer = io.BytesIO()
     fig.savefig(buffer, format="png", dpi=dpi, pil_kwargs={"compress_level": 1})
     return buffer.getvalue()
@@ -68,7 +71,8 @@ def _control(name: str, spec: Any) -> Any:
     style = {"description": name, "style": {"description_width": "5em"}}
     if isinstance(spec, dict) and spec:
         return ipywidgets.Dropdown(options=spec, **style)
-    if not isinstance(spec, tuple) or len(spec) != 3 or not spec[0] <= spec[2] <= spec[1] or spec[0] == spec[1]:
+    ok = isinstance(spec, tuple) and len(spec) == 3 and all(type(v) in (int, float) for v in spec)
+    if not ok or not -math.inf < spec[0] <= spec[2] <= spec[1] < math.inf or spec[0] == spec[1]:
         raise ValueError(
             f"{name}: got {spec!r}, expected (low, high, start) with low <= start <= high, or a dict of choices"
         )
@@ -131,6 +135,11 @@ def _live_class() -> type:
 # --- the widgets of the course ----------------------------------------------------------------------------------
 
 
+def _keys(model: KanervaPlusPlus, name: str, y: Tensor) -> Tensor:
+    check_kind("model", model, KanervaPlusPlus, "a model with a memory")
+    return check_tensor(name, y, (model.config.reads, 3), dtype=torch.float32)
+
+
 def view(model: KanervaPlusPlus, memory: Tensor, y: Tensor, kind: str | None = None) -> Figure:
     """`boards.key_view` of the memory [1, 3, S, S] at keys y [K, 3]; `kind` is another squash than the model's own."""
     v = look(model, memory, y, kind)
@@ -142,8 +151,10 @@ def view(model: KanervaPlusPlus, memory: Tensor, y: Tensor, kind: str | None = N
 def explore(model: KanervaPlusPlus, memory: Tensor, y: Tensor, head: int = 0, kind: str | None = None) -> Any:
     """Sliders for scale, x and y of one key, before the squash; the other keys stay as they are in y [K, 3].
 
-    `head` (from 0) is the one that the sliders start at; a menu chooses another.
+    `head` (from 0) is the one that the sliders start at; a menu chooses another. Raises ValueError as `keyspace.look`.
     """
+    y = _keys(model, "y", y)
+    head = check_count("head", head, least=0, most=len(y) - 1)
 
     def figure(key: int, **place: float) -> Figure:  # the slider is called y, as are the keys
         moved = y.clone()
@@ -157,7 +168,11 @@ def explore(model: KanervaPlusPlus, memory: Tensor, y: Tensor, head: int = 0, ki
 
 
 def perturb(model: KanervaPlusPlus, memory: Tensor, y: Tensor, draws: int = 40) -> Any:
-    """Keys around 0, where a `std` of 1 draws them from p(Y), or around y [K, 3]: sliders for the draw and for std."""
+    """Keys around 0, where a `std` of 1 draws them from p(Y), or around y [K, 3]: sliders for the draw and for std.
+
+    Raises ValueError as `keyspace.look`.
+    """
+    y, draws = _keys(model, "y", y), check_count("draws", draws, least=2)
     noise = torch.randn(draws, *y.shape, generator=seeded(1))
 
     def figure(around: bool, draw: int, std: float) -> Figure:
@@ -167,12 +182,20 @@ def perturb(model: KanervaPlusPlus, memory: Tensor, y: Tensor, draws: int = 40) 
 
 
 def walk(model: KanervaPlusPlus, memory: Tensor, start: Tensor, end: Tensor) -> Any:
-    """A slider from the keys `start` [K, 3] (0) to `end` (1), along the straight line between them in key space."""
+    """A slider from the keys `start` [K, 3] (0) to `end` (1), along the straight line between them in key space.
+
+    Raises ValueError as `keyspace.look`.
+    """
+    start, end = _keys(model, "start", start), _keys(model, "end", end)
     return live(lambda place: view(model, memory, torch.lerp(start, end, place)), place=(0.0, 1.0, 0.5))
 
 
 def shake(model: KanervaPlusPlus, memory: Tensor, y: Tensor, n: int = 16, seed: int = 0) -> Any:
-    """A slider for the spread of noise on the keys y [K, 3]: n pictures (section 4.1.1), the same draws throughout."""
+    """A slider for the spread of noise on the keys y [K, 3]: n pictures (section 4.1.1), the same draws throughout.
+
+    Raises ValueError as `keyspace.look`.
+    """
+    y, n = _keys(model, "y", y), check_count("n", n)
     noise = torch.randn(n, *y.shape, generator=seeded(seed))
 
     def figure(log10_std: float) -> Figure:
@@ -184,8 +207,16 @@ def shake(model: KanervaPlusPlus, memory: Tensor, y: Tensor, n: int = 16, seed: 
 
 def read(memory: Tensor, window: Tensor, size: int) -> Any:
     """Sliders for s, x and y of a window over `memory` [1, C, S, S]; the target is the block [C, size, size] that is
-    read at `window` [3], where the gradient of the mismatch is 0. Equations 8 and 9.
+    read at `window` [3], where the gradient of the mismatch is 0. Equations 8 and 9. Raises ValueError for a window
+    outside the sliders: s from 0.05 to 1, x and y from -1.3 to 1.3.
     """
+    memory = check_tensor("memory", memory, (1, "C", "S", "S"))
+    window = check_tensor("window", window, (3,), memory.device, memory.dtype)
+    low, high = window.new_tensor([0.05, -1.3, -1.3]), window.new_tensor([1.0, 1.3, 1.3])
+    if not bool(((low <= window) & (window <= high)).all()):
+        raise wrong(
+            "window", Words(str([round(v, 3) for v in window.tolist()])), "s in [0.05, 1], x and y in [-1.3, 1.3]"
+        )
     target = read_blocks(memory, window.view(1, 1, 1, 3), size)[0, 0, 0]
 
     def figure(**at: float) -> Figure:
@@ -203,7 +234,13 @@ def written(models: Mapping[str, KanervaPlusPlus], episodes: Tensor) -> Any:
     """Menus and sliders over models, `episodes` [N, T, C, H, W] and the image: where each was written.
 
     The third panel is how much M changes when that image's embedding alone is replaced, by that of the one after it.
+    Raises ValueError for what is no model, and for fewer than two episodes of two images.
     """
+    for name, model in check_named("models", models).items():
+        check_kind(f"models[{name!r}]", model, KanervaPlusPlus, "a model with a memory")
+        episodes = images_of(model, "episodes", episodes)
+    if min(episodes.shape[:2]) < 2:
+        raise wrong("episodes", list(episodes.shape), "at least two episodes of two images")
 
     @cache
     @torch.no_grad()
@@ -231,7 +268,14 @@ def clean_up(model: KanervaPlusPlus, grey: Tensor, memory: Tensor, steps: int = 
 
     grey: [T, C, H, W] in [0, 1]; memory: [2, 3, S, S], the one that the clean bits of `grey` wrote and another one, as
     the control. A picture that comes back as it was ends the iteration: every later step would give it again.
+    Raises ValueError for other shapes, and for fewer than two images.
     """
+    check_kind("model", model, KanervaPlusPlus, "a model with a memory")
+    memory, steps = memory_of(model, memory, 2), check_count("steps", steps, least=2)
+    c = model.config
+    grey = check_images("grey", grey, ("T", c.channels, c.image_size, c.image_size), grey=True)
+    if len(grey) < 2:
+        raise wrong("grey", list(grey.shape), "at least two images")
     held = [model.slot_pictures(m[None]) if model.config.keys == "lookup" else None for m in memory]
 
     @cache

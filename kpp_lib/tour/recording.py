@@ -20,9 +20,16 @@ def record(name: str, value: float, unit: str = "") -> None:
     """
     if not isinstance(name, str) or not name.strip():
         raise ValueError(f"name: expected a non-empty string, got {name!r}")
+    if not isinstance(unit, str):
+        raise ValueError(f"unit: expected a string, got {unit!r}")
     try:
         number = float(value)
-    except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: torch, for a tensor of several elements
+    except (
+        TypeError,
+        ValueError,
+        RuntimeError,
+        OverflowError,
+    ) as error:  # RuntimeError: torch, for a tensor of several elements
         raise ValueError(f"value of metric {name!r}: expected one number, got {value!r}") from error
     if not math.isfinite(number):
         raise ValueError(f"value of metric {name!r}: expected a finite number, got {number}")
