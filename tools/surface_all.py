@@ -6,6 +6,7 @@ from surface_doors import KEYSPACE, MODEL, PARTS, SCORED
 
 DOORS = [*MODEL, *SCORED, *PARTS, *KEYSPACE, *DATA, *CONFIG, *USE, *FIGURES, *WIDGETS, *COURSE]
 NO_DOORS = {
+    "widgets.one_thread": "takes no arguments",
     "kpp.Batch": "a tuple that Episodes makes",
     "kpp.Bound": "what a training step makes: looked at by nobody on the way",
     "kpp.CheckpointError": "an error",

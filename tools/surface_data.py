@@ -356,7 +356,7 @@ def _takes(name: str, value: Any) -> bool:
 
 CONFIG = [
     Door(
-        "Config.from_dict",
+        "kpp.Config.from_dict",
         kpp.Config.from_dict,
         {"settings": _settings()},
         lambda result, settings: _held(result, settings),
@@ -364,13 +364,13 @@ CONFIG = [
         weight=10,
     ),
     Door(
-        "Config.preset",
+        "kpp.Config.preset",
         lambda name, recipe: kpp.Config.preset(name, recipe),
         {"name": word(*PRESETS), "recipe": word(*RECIPES)},
         also=("preset", "recipe"),
     ),
     Door(
-        "Config.parse",
+        "kpp.Config.parse",
         lambda name, text: kpp.Config.parse(name, text),
         {
             "name": word("steps", "latent"),
@@ -383,7 +383,7 @@ CONFIG = [
         also=(*FIELDS, "Config field"),
     ),
     Door(
-        "Config.replace",
+        "kpp.Config.replace",
         lambda settings: config("paper").replace(**settings),
         {"settings": (_settings()[0], _settings()[1].filter(lambda g: g.words.startswith("{'")))},
         also=(*FIELDS, "Config field"),

@@ -19,6 +19,7 @@ from surface_pools import (
     bads,
     config,
     count,
+    double,
     flag,
     generator,
     images,
@@ -291,7 +292,7 @@ PARTS = [
         "memory.place_blocks",
         lambda blocks, window, size, floor: place_blocks(blocks, window, size, floor),
         {
-            "blocks": tensor(B, T, K, 3, 4, 4),
+            "blocks": double(tensor(B, T, K, 3, 4, 4)),
             "window": windows(B, T, K),
             "size": count(8, 20),
             "floor": number(0.01, 1, 0.0, -1.0),
@@ -357,7 +358,7 @@ KEYSPACE = [
     Door(
         "keyspace.read_and_way",
         lambda memory, window, target: keyspace.read_and_way(memory, window, target),
-        {"memory": memory(1, double=True), "window": windows(), "target": tensor(3, 4, 4)},
+        {"memory": memory(1, double=True), "window": windows(), "target": double(tensor(3, 4, 4))},
         lambda result, **args: finite(3)(result[2]),
     ),
     Door(
@@ -376,7 +377,7 @@ KEYSPACE = [
         "keyspace.plane",
         lambda y, head, centres, kind, window: keyspace.plane(y, head, centres, kind, window),
         {
-            "y": keys(K),
+            "y": double(keys(K)),
             "head": count(0, 1, limit=1),
             "centres": tensor(5, 2, scale=0.05),
             "kind": word("tanh", "in_frame", "fixed", "none"),

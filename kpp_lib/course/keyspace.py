@@ -123,7 +123,7 @@ def key_at(window: Tensor, kind: str) -> Tensor:
 def _atanh(value: Tensor, kind: str) -> Tensor:
     if bool((value.abs() >= 1).any()):
         raise ValueError(
-            f"window: no key reaches it with squash {kind!r}; a centre must stay inside the frame "
+            f"window: no key reaches it with squash {kind!r}; expected a centre inside the frame "
             "(|x|, |y| < 1 - s for fixed and in_frame, all three numbers in (-1, 1) for tanh)"
         )
     return torch.atanh(value)

@@ -221,7 +221,7 @@ def key_map(ax: Axes, memory: Tensor, centres: Tensor, spread: Tensor, pictures:
     show_memory(ax, memory, title=title)
     for (x, y), (across, down), image in zip(centres.tolist(), spread.tolist(), pictures, strict=True):
         face = np.zeros((*image.shape[1:], 4))  # black ink on nothing, so that pictures can overlap
-        face[..., 3] = image[0].detach().cpu().numpy()
+        face[..., 3] = image[0].clamp(0, 1).numpy()
         ax.imshow(face, extent=(x - 0.09, x + 0.09, y + 0.09, y - 0.09), zorder=3, interpolation="nearest")
         ax.add_patch(Ellipse((x, y), 2 * across, 2 * down, fill=False, edgecolor="crimson", linewidth=1, zorder=4))
     ax.set(xlim=(-1, 1), ylim=(1, -1))
