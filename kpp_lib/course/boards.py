@@ -143,7 +143,7 @@ def read_view(
     The arrow shows the direction of `way` in (x, y), not its length; the bars show all three numbers, one scale.
     Raises ValueError for other shapes, and for NaN.
     """
-    window, way, points = seen("window", window, 3), seen("way", way, 3), seen("points", points, "g", "g", 2)
+    window, way, points = seen("window", window, 3), seen("way", way, 3), seen("points", points, "...", 2)
     block = seen("block", block, 3, "g", "g")
     target = seen("target", target, *block.shape)
     fig = board()
