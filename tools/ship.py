@@ -14,7 +14,7 @@ import json
 from pathlib import Path
 
 from kpp_lib.sweep.plan import train_command
-from kpp_lib.training.checkpoint import CARD, PRETRAINED, load_card, load_model, save_model
+from kpp_lib.training.checkpoint import PRETRAINED, amend_card, load_card, load_model, save_model
 
 NOT_FOR = (
     "Anything but learning and research about memory models: it has seen small binary pictures of one kind only. Its "
@@ -46,11 +46,8 @@ def main() -> None:
     card = load_card(args.source)
     if args.report:
         report = json.loads(args.report.read_text())
-        card |= {
-            "scores": report["scores"],
-            "scored": {k: report[k] for k in ("T", "orders", "images", "commit", "date")},
-        }
-        (PRETRAINED / args.name / CARD).write_text(json.dumps(card, indent=1) + "\n")
+        scored = {k: report[k] for k in ("T", "orders", "images", "commit", "date")}
+        amend_card(PRETRAINED / args.name, {"scores": report["scores"], "scored": scored})
         return
     model = load_model(args.source)
     if args.recipe:

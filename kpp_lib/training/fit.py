@@ -35,22 +35,37 @@ def fit(
     out: str | Path,
     *,
     resume: bool = True,
+    extend: bool = False,
     device: str | None = None,
     minutes: float | None = None,
     log_every: int = 50,
     eval_every: int = 500,
+    save_every: float = 60.0,
     tensorboard: bool = False,
     on_log: Tracker | None = None,
     quiet: bool = False,
 ) -> ckpt.Model:
     """Train a model on data.train and return the one that is best on data.valid, in eval mode.
 
-    Writes `out/log.csv` (a row per `log_every` steps and per validation), `out/last` (to resume from) and `out/best`.
-    Called again with the same config and data, a stopped run goes on where it was, step for step as if never stopped. A
-    folder with another run in it is a ValueError, as is any run with `resume=False`: nothing on disk is lost. Raises
-    FloatingPointError, with the step and the term, when the loss is not finite. `device`: None takes KPP_DEVICE, else
-    the best there is. Under torchrun the processes share the batch of `config.episodes` episodes: ValueError unless it
-    divides evenly, LostWorker when one of them dies.
+    Writes `out/log.csv` (a row per `log_every` steps and per validation), `out/last` every `save_every` seconds, at the
+    start and at the end, and `out/best` when a validation (`eval_every` steps) is the best so far. Called again with
+    the same config and data, a stopped run goes on from `out/last`, step for step as if never stopped.
+
+    Ctrl-C, the stop button of a notebook and SIGTERM let the step at work end, save it, say in one line where the run
+    stands, and then raise what they always do: KeyboardInterrupt, and for SIGTERM SystemExit with status 143, so that a
+    notebook or a script does not go on with half a model. The second one stops at once, at what was last saved. In a
+    thread other than the main one, signals do not reach fit; a KeyboardInterrupt raised by `on_log` stops it there.
+
+    `extend`: go on to more steps than the run in `out` was asked for; everything else must be equal. The steps that
+    are done, their log and `best` stay. From there on the learning rate and the weights of the KLs are those of step n
+    of `config.steps`, so they jump, and the outcome is not that of a run of `config.steps` from the start; the card
+    lists each such change under "extended" as [step, steps before].
+
+    A folder that holds another run, or that another process trains in, is a ValueError, as is one with a run in it when
+    `resume` is False, or with strangers' files under the names above: nothing on disk is lost. CheckpointError if what
+    it holds is damaged, or the disk is full. FloatingPointError, with the step and the term, when the loss is not
+    finite. `device`: None takes KPP_DEVICE, else the best there is. Under torchrun the processes share the batch of
+    `config.episodes` episodes: ValueError unless it divides evenly, LostWorker when one of them dies.
 
     minutes: train as well as that time allows: `config.steps` is set to what fits, by trying for some seconds, and kept
     in the run's card, so that a run that is gone on with has the same schedule. If the machine turns slower, the run
@@ -59,7 +74,7 @@ def fit(
     `fit(..., on_log=lambda step, split, numbers: wandb.log({f"{split}/{k}": v for k, v in numbers.items()}, step))`.
     tensorboard: rows go to `out/tensorboard` too; ValueError if it is not installed. KPP_SPEED: see `device.Speed`.
     """
-    flags = {"resume": resume, "quiet": quiet, "tensorboard": tensorboard}
+    flags = {"resume": resume, "extend": extend, "quiet": quiet, "tensorboard": tensorboard}
     out = check_run(config, data, out, {"log_every": log_every, "eval_every": eval_every}, flags)
     world, began = World.now(), time.monotonic()
     told = trackers(out, world.main, tensorboard, on_log)
@@ -69,17 +84,15 @@ def fit(
         config = in_time(config, data, out, minutes, eval_every, speed.device)
     model = speed.lay_out(new_model(config))
     optimizer = make_optimizer(model, config, speed.fused)
-    run = Run(out, config, model, optimizer, data, world.rank, world.size)
-    run.resume(resume)
-    schedule = make_schedule(optimizer, config, run.step)
-    episodes = Episodes(speed.place(data.train), config.length, config.episodes, config.seed)
-    world.agree(step=run.step, data=data.digest, **config.to_dict())
-    log = RunLog(out, world.rank, quiet, run.step, speed.meter(config, world.size), told)
-    mine, watch = world.rows(config.episodes), Watch(speed.device, log_every)
-    run.check = watch.check
-
-    with speed.loop():
+    with Run(out, config, model, optimizer, data, world, save_every).open(resume, extend) as run, speed.loop():
+        schedule = make_schedule(optimizer, config, run.step)
+        episodes = Episodes(speed.place(data.train), config.length, config.episodes, config.seed)
+        world.agree(step=run.step, data=data.digest, **config.to_dict())
+        log = RunLog(out, world.rank, quiet, run.step, speed.meter(config, world.size), run.stopping(told))
+        mine, watch = world.rows(config.episodes), Watch(speed.device, log_every)
+        run.check = watch.check
         forward = faster(speed, model, world.wrap(model), episodes, mine)
+
         for step in run.steps(log.bar(run.step, config.steps)):
             x = episodes.batch(step).x[mine].to(speed.device)  # [B, T, C, H, W]
             generator = world.noise(speed.generator(config.seed, step, 0))
@@ -103,8 +116,8 @@ def fit(
                 log.write(done, "valid", valid, beta_y, lr, run.seconds)
                 run.validated(done, valid, full=beta_z == beta_y == 1)
             if late:  # the machine was slower than at first: what is done is on disk, and the same call goes on
-                break
-    world.wait()
+                run.enough = True
+        world.wait()
     return ckpt.load_model(out, speed.device)
 
 

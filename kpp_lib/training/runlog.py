@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import torch
@@ -43,7 +43,7 @@ class RunLog:
                 writer.writeheader()
                 writer.writerows(kept)
 
-    def bar(self, start: int, stop: int) -> Iterator[int]:
+    def bar(self, start: int, stop: int) -> Generator[int]:
         """The steps still to do, with a progress bar around them."""
         self.progress = tqdm(
             range(start, stop), initial=start, total=stop, disable=self.quiet, unit="step", mininterval=1.0

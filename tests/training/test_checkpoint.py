@@ -1,12 +1,15 @@
 """Checkpoints: round trip, damage, and that a good one is never lost."""
 
+import errno
 import json
+import os
 
 import pytest
 import torch
 from tiny_model import ALL_RECIPES, episodes, tiny
 
 import kpp_lib as kpp
+from kpp_lib.training import atomic
 from kpp_lib.training import checkpoint as ckpt
 
 
@@ -47,7 +50,7 @@ def test_nothing_executable_is_read(tmp_path):
         ),
         (lambda f: (f / ckpt.WEIGHTS).unlink(), "weights.safetensors: missing"),
         (lambda f: (f / ckpt.CARD).write_text("{"), "model.json: not JSON"),
-        (lambda f: (f / ckpt.CARD).write_text(json.dumps({"format": 99, "config": {}})), "format 99, expected 1"),
+        (lambda f: (f / ckpt.CARD).write_text(json.dumps({"format": 99, "config": {}})), "format 99, expected 2"),
         (lambda f: (f / ckpt.CARD).unlink(), "no model.json here"),
     ],
 )
@@ -59,9 +62,16 @@ def test_damage_is_named(tmp_path, damage, message):
 
 
 def test_a_failing_save_leaves_the_old_one(tmp_path, monkeypatch):
+    """A full disk: one clear error, the old checkpoint as it was, and nothing half-written beside it."""
     old = kpp.save_model(tiny(), tmp_path / "m", {"note": "old"})
-    monkeypatch.setattr(ckpt.json, "dumps", lambda *a, **k: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
+
+    def full(handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(atomic.os, "fsync", full)
+    with pytest.raises(
+        kpp.CheckpointError, match="m: not saved: No space left on device; what was there before is kept"
+    ):
         kpp.save_model(tiny("paper"), old, {"note": "new"})
     monkeypatch.undo()
     assert kpp.load_card(old)["note"] == "old"
@@ -71,8 +81,9 @@ def test_a_failing_save_leaves_the_old_one(tmp_path, monkeypatch):
 
 def test_a_swap_cut_off_between_its_renames_is_found_again(tmp_path):
     folder = kpp.save_model(tiny(), tmp_path / "m", {"note": "old"})
-    folder.rename(tmp_path / ".m.old")
+    folder.rename(tmp_path / ".m.kpp-old")
     assert kpp.load_card(tmp_path / "m")["note"] == "old"
+    kpp.load_model(tmp_path / "m")
 
 
 def test_saving_again_replaces(tmp_path):
@@ -88,7 +99,9 @@ def test_optimizer_state_survives_packing():
     model.bound(episodes(), generator=kpp.seeded(0)).total.mean().backward()
     optimizer.step()
     state = optimizer.state_dict()
-    again = ckpt.unpack_optimizer(ckpt.pack_optimizer(state), state)["state"]
+    fresh = torch.optim.AdamW(model.parameters())
+    ckpt.unpack_optimizer(ckpt.pack_optimizer(optimizer), fresh)
+    again = fresh.state_dict()["state"]
     assert again.keys() == state["state"].keys()
     assert all(torch.equal(again[i][k], v) for i, values in state["state"].items() for k, v in values.items())
 

@@ -19,7 +19,12 @@ def config(**overrides):
 
 def run(out, cfg=None, **options):
     return kpp.fit(
-        cfg or config(), bar_set(), out, quiet=True, device="cpu", **({"log_every": 1, "eval_every": 4} | options)
+        cfg or config(),
+        bar_set(),
+        out,
+        quiet=True,
+        device="cpu",
+        **({"log_every": 1, "eval_every": 4, "save_every": 0.0} | options),
     )
 
 
@@ -57,7 +62,7 @@ def test_a_stopped_run_goes_on_as_if_never_stopped(tmp_path, monkeypatch):
         run(tmp_path / "parts")
     monkeypatch.setattr(Watch, "see", lambda *of: (seen.append(of[1]), see(*of)))
     parts = run(tmp_path / "parts")
-    assert seen == [8, 9, 10, 11]  # from the checkpoint after step 8
+    assert seen == [9, 10, 11]  # from the checkpoint after step 9
     for a, b in zip(whole.state_dict().values(), parts.state_dict().values(), strict=True):
         assert torch.equal(a, b)
     rows = [
@@ -106,7 +111,7 @@ def test_a_broken_loss_stops_with_step_and_term(tmp_path, monkeypatch, term):
     monkeypatch.setattr(kpp.KanervaPlusPlus, "forward", broken)
     with pytest.raises(FloatingPointError, match=f"step 5: {term} is nan"):
         run(tmp_path)
-    assert kpp.load_card(tmp_path / "last")["step"] == 4
+    assert kpp.load_card(tmp_path / "last")["step"] == 5
 
 
 def test_best_is_chosen_on_validation_once_the_kl_weights_are_one(tmp_path):
