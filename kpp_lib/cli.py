@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import sys
 
@@ -29,6 +30,7 @@ MENDABLE = (
     SafetensorError,
     torch.cuda.OutOfMemoryError,
 )
+UNITS = {"s": 1, "m": 60, "h": 3600}
 BINARIZE = ("fixed", "dynamic", "threshold")
 DATA_HELP = (
     "The data: the folder named by KPP_DATA; else torchvision's download into your cache; else, with no "
@@ -110,7 +112,7 @@ def _train_arguments(p: argparse.ArgumentParser) -> None:
         type=whole,
         default=500,
         metavar="STEPS",
-        help="validate and checkpoint this often (default: %(default)s)",
+        help="validate, and keep the model if it is the best, this often (default: %(default)s)",
     )
     p.add_argument("--quiet", action="store_true", help="no progress bar")
     p.add_argument(
@@ -119,7 +121,27 @@ def _train_arguments(p: argparse.ArgumentParser) -> None:
         help="train as well as this time allows: steps are set to what fits, and kept when the run goes on",
     )
     p.add_argument("--tensorboard", action="store_true", help="curves to OUT/tensorboard too (kpp-lib[tensorboard])")
+    p.add_argument(
+        "--save-every",
+        type=seconds,
+        default=60.0,
+        metavar="TIME",
+        help="save what a stopped run goes on from this often: 60s, 5m, 1h (default: 60s)",
+    )
+    p.add_argument("--extend", action="store_true", help="go on to more steps than the run in OUT was asked for")
     p.set_defaults(run=run_train)
+
+
+def seconds(text: str) -> float:
+    """ "90", "90s", "5m" or "1h" in seconds."""
+    number, unit = (text[:-1], text[-1]) if text[-1:] in UNITS else (text, "s")
+    try:
+        value = float(number) * UNITS[unit]
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a time such as 60s, 5m or 1h")
+    return value
 
 
 def _evaluate_arguments(p: argparse.ArgumentParser) -> None:
@@ -197,8 +219,9 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # `kpp table ... | head` has read enough; the rest goes nowhere, quietly
         _forget_output()
         return 1
-    except KeyboardInterrupt:
-        print(f"{command}: stopped", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        if not stop.args:  # else training has said where it stands
+            print(f"{command}: stopped", file=sys.stderr)
         return 130
     except MENDABLE as error:
         print(f"{command}: {' '.join(str(error).split())}", file=sys.stderr)

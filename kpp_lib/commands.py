@@ -45,7 +45,8 @@ def run_train(args: argparse.Namespace) -> None:
         check_device("KPP_DEVICE", os.environ["KPP_DEVICE"])
     config = Config.preset(args.preset, args.recipe, **overrides(args.set))
     data = load_dataset(args.dataset, args.binarize, quiet=not first_process())
-    options = {k: getattr(args, k) for k in ("device", "minutes", "eval_every", "tensorboard", "quiet")}
+    names = ("extend", "device", "minutes", "eval_every", "save_every", "tensorboard", "quiet")
+    options = {name: getattr(args, name) for name in names}
     model = fit(config, data, args.out, **options)
     if not first_process():
         return

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import subprocess
+import sys
+from importlib import metadata
 from pathlib import Path
 
 import torch
 
 from ..data.images import ImageSet
+
+PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def data_card(data: ImageSet) -> dict[str, str]:
@@ -32,15 +38,29 @@ def hardware(device: torch.device, world: int = 1) -> str:
 
 
 def commit() -> str:
-    """The git commit of this code, with '+' if the package was changed since; 'unknown' outside a checkout."""
+    """The git commit of our source, with '+' if the package was changed since; else the installed commit or version.
 
-    def git(*args: str) -> str:
-        return subprocess.run(
-            ["git", *args], cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True
-        ).stdout.strip()
-
+    A repository that happens to lie around an installed package is not asked: its files are not tracked there.
+    """
     try:
-        changed = git("status", "--porcelain", "--", ".")  # of this package; notebooks and results do not matter
-        return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
+        _git("ls-files", "--error-unmatch", "__init__.py")
+        changed = _git("status", "--porcelain", "--", ".")  # of this package; notebooks and results do not matter
+        return _git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        return _installed()
+
+
+def _git(*args: str) -> str:
+    # inside a git hook GIT_DIR and its like name another repository than the one around the package
+    plain = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+    return subprocess.run(
+        ["git", *args], cwd=PACKAGE, env=plain, capture_output=True, text=True, check=True
+    ).stdout.strip()  # fmt: skip
+
+
+def _installed() -> str:
+    """The commit that pip noted when it installed this package from a repository, else the package's version."""
+    for found in metadata.distributions(name="kpp-lib", path=[str(PACKAGE.parent)]):  # this one, not one elsewhere
+        with contextlib.suppress(ValueError, LookupError, TypeError):
+            return json.loads(found.read_text("direct_url.json"))["vcs_info"]["commit_id"][:12]
+    return sys.modules[__package__.partition(".")[0]].__version__

@@ -46,4 +46,4 @@ class Stop:
         """Stop as the signal would have: KeyboardInterrupt, or, for SIGTERM, SystemExit with status 143."""
         if (number or self.asked) == signal.SIGTERM:
             raise SystemExit(128 + signal.SIGTERM)
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(*(["between two steps"] if number is None else []))
