@@ -172,11 +172,26 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> Model:
     found = read_checkpoint(path)
     try:
         config = Config.from_dict(found.card["config"])
+        _check_sizes(config, found)
         model = make_model(config)
-    except (ValueError, TypeError, RuntimeError, RecursionError, MemoryError) as error:
+    except (ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError) as error:
         raise CheckpointError(f"{found.folder / CARD}: config: {error}; expected that of a model") from error
     load_weights(model, found)
     return model.to(device).eval()
+
+
+def _check_sizes(config: Config, found: Checkpoint) -> None:
+    """ValueError for a config of terabytes or of a billion layers, before there is a model of it."""
+    values = config.to_dict()
+    sizes = [v for k, v in values.items() if k not in ("steps", "seed", "episodes", "length")]
+    if max(n for v in sizes for n in (v if isinstance(v, list) else [v]) if isinstance(n, int)) <= 4096:
+        return  # as all of ours are: what follows takes a while
+    if config.dense_layers > 4096:
+        raise ValueError(f"dense_layers: got {config.dense_layers}")
+    with torch.device("meta"):  # shapes without memory
+        asked = sum(v.numel() for v in make_model(config).state_dict().values())
+    if 2 * asked > len(found.files[WEIGHTS]):  # two bytes a number are the least
+        raise ValueError(f"{asked} numbers for a file of {len(found.files[WEIGHTS])} bytes")
 
 
 def load_weights(model: Model, found: Checkpoint) -> None:
