@@ -62,12 +62,10 @@ class Run:
         ValueError, with nothing changed on disk, if another process trains in the folder, or if it holds another run or
         strangers' files; CheckpointError if what it holds is damaged. See `fit` for `resume` and `extend`.
         """
-        with locked(self.out) if self.world.main else contextlib.nullcontext():
-            if (present(self.out / "last") / CARD).is_file():
-                self._resume(resume, extend)
-            elif self.world.main:
-                self._refuse_strangers()
-                self.save()  # so that there is something to go on from, and a full disk shows now
+        with contextlib.ExitStack() as held:
+            self.world.from_main(lambda: self._take_up(held, resume, extend))
+            if not self.world.main:  # from what process 0 found or has just begun, in a folder that all see
+                self._resume(True, extend)
             with self.stop:
                 try:
                     yield self
@@ -75,6 +73,14 @@ class Run:
                     if not self.told:  # a second signal, or one that did not come through our handlers
                         self._say(f"stopped within step {self.step + 1}", f"{self.out}/last is of step {self.saved}")
                     raise
+
+    def _take_up(self, held: contextlib.ExitStack, resume: bool, extend: bool) -> None:
+        held.enter_context(locked(self.out))
+        if (present(self.out / "last") / CARD).is_file():
+            self._resume(resume, extend)
+        else:
+            self._refuse_strangers()
+            self.save()  # so that there is something to go on from, and a full disk shows now
 
     # --- while it goes ------------------------------------------------------------------------------------------------
 
@@ -176,7 +182,7 @@ class Run:
         self.code = ", ".join([*(c for c in code.split(", ") if c != self.code), self.code])
         if self.world.main:
             write_file(self.out / LOG, found.files.get(LOG, b""))  # a stopped run wrote further than it saved
-        if steps != self.config.steps:
+        if steps != self.config.steps:  # on process 0; the others come after it has saved that
             self.extended = [*self.extended, [step, steps]]
             self.save()
 

@@ -40,7 +40,7 @@ if importlib.util.find_spec("kpp_lib") is None:  # on Colab; its torch, numpy an
 
 # %%
 import inspect
-import shutil
+import signal
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -74,7 +74,8 @@ configs = {
     "associative": kpp.Config.preset(preset, recipe="associative", **small),
 }
 runs = {name: Path(out) / name for name in configs}
-shutil.rmtree(out, ignore_errors=True)
+for name in (*configs, "three", "whole", "parts"):
+    kpp.training.state.discard(Path(out) / name)  # the runs of last time, and nothing else
 
 # %% [markdown]
 # `binarize="dynamic"` draws fresh bits from the grey training digits at every step: fixed bits are learned by heart after some thirty
@@ -440,32 +441,28 @@ plt.show()
 #
 # ## 6 · Stop, and go on
 #
-# A run that was stopped goes on when `fit` is called again with the same config and data: weights, optimiser and the place in the
-# epoch come back, and every random number depends on the seed and the step alone. So a run in two parts is the same run. Here is
-# one that is broken off after seven of ten steps, with a checkpoint every five:
+# Press the stop button of JupyterLab while a cell trains, or Ctrl-C in a shell: the step at work ends, all is saved, and one line
+# says where the run stands. `fit` called again with the same config and data (so: the cell of section 3, run once more) goes on from
+# there. Weights, optimiser and the place in the epoch come back, and every random number depends on the seed and the step alone. So
+# a run in two parts is the same run. Here the button is pressed after seven of ten steps:
 
 # %%
-from unittest import mock
-
 tiny = kpp.Config.preset("tiny", "associative", steps=10, seed=seed)
+whole = kpp.fit(tiny, data, Path(out) / "whole", quiet=True)
 
 
-def broken_off(watch, step, bound, norm, see=engine.Watch.see):
+def press_stop(step, split, numbers):
     if step == 7:
-        raise KeyboardInterrupt
-    see(watch, step, bound, norm)
+        signal.raise_signal(signal.SIGINT)  # what the button sends to the kernel
 
 
-# %%
-whole = kpp.fit(tiny, data, Path(out) / "whole", quiet=True, eval_every=5)
 try:
-    with mock.patch.object(engine.Watch, "see", broken_off):  # as if somebody pressed stop
-        kpp.fit(tiny, data, Path(out) / "parts", quiet=True, eval_every=5)
+    kpp.fit(tiny, data, Path(out) / "parts", quiet=True, log_every=1, on_log=press_stop)
 except KeyboardInterrupt:
-    print("stopped in step 7; on disk: step", kpp.load_card(Path(out) / "parts" / "last")["step"], "of", tiny.steps)
+    print("on disk: step", kpp.load_card(Path(out) / "parts" / "last")["step"], "of", tiny.steps)
 
 # %%
-parts = kpp.fit(tiny, data, Path(out) / "parts", quiet=True, eval_every=5)
+parts = kpp.fit(tiny, data, Path(out) / "parts", quiet=True, log_every=1)
 print("bit-equal weights:", same_weights(whole, parts))
 assert same_weights(whole, parts)
 

@@ -60,7 +60,8 @@ def config(**overrides):
 def train(out, stop=None, **overrides):
     """The run, or what it does until it is cut off within step number `stop`."""
     with at_step(stop, cut_off):
-        return kpp.fit(config(**overrides), bar_set(), out, quiet=True, device="cpu", log_every=1, eval_every=4)
+        usual = {"quiet": True, "device": "cpu", "log_every": 1, "eval_every": 4, "save_every": 0.0}
+        return kpp.fit(config(**overrides), bar_set(), out, **usual)
 
 
 @contextmanager

@@ -136,7 +136,7 @@ def test_a_process_that_ends_ends_the_job(tmp_path, how, says):
     assert "LostWorker: process 0 of 2 lost another one" in ended.stderr
     cause = ended.stderr[ended.stderr.index("Root Cause") :]
     assert f"rank      : {0 if how == 'hang' else 1} (" in cause  # of a hang, who gave up is all that anyone knows
-    assert kpp.load_card(tmp_path / "run" / "last")["step"] == 4
+    assert kpp.load_card(tmp_path / "run" / "last")["step"] == 6
 
 
 def test_a_batch_that_does_not_divide_is_refused_once(tmp_path):
