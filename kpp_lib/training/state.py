@@ -189,8 +189,9 @@ class Run:
     def _stand(self, found: ckpt.Checkpoint) -> tuple[int, float | None, float, str, int]:
         card = found.card
         try:
+            card["data"]["digest"]  # that _same needs
             return card["step"], card["best"], card["seconds"], card["commit"], card["config"]["steps"]
-        except KeyError as error:
+        except (KeyError, TypeError) as error:
             raise ckpt.CheckpointError(
                 f"{found.folder / CARD}: no {error}; expected the checkpoint of a run, as fit writes it"
             ) from error
