@@ -48,6 +48,7 @@ class Run:
         self.extended: list[list[int]] = []  # [step, steps asked for until then] of each time that more were asked for
         self.stop, self.told, self.saved, self.saved_at = Stop(), False, 0, time.monotonic()
         self.began = time.monotonic()
+        self.enough = False  # set by the loop: this step is the last one of this call
         self.check: Callable[[], None] = lambda: None  # raises where weights may be no numbers; before each save
 
     @property
@@ -91,12 +92,20 @@ class Run:
             yield step
             self.step = step + 1
             asked = self.world.any(self.stop.asked is not None)  # all processes stop after the same step
-            if asked or self.step == self.config.steps or time.monotonic() - self.saved_at >= self.save_every:
+            if (
+                asked
+                or self.enough
+                or self.step == self.config.steps
+                or time.monotonic() - self.saved_at >= self.save_every
+            ):
                 self.save()
             if asked:
                 bar.close()
                 self._say(f"stopped at step {self.step} of {self.config.steps}", f"saved in {self.out}/last")
                 self.stop.leave()
+            if self.enough:
+                bar.close()
+                return
 
     def stopping(self, trackers: Iterable[Callable[..., object]]) -> tuple[Callable[..., object], ...]:
         """`trackers`, whose KeyboardInterrupt asks to stop once the step is done, as Ctrl-C would."""
