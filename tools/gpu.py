@@ -6,6 +6,7 @@ python tools/gpu.py pack SRC DEST | check DATA | about | report WORK OUT | unpac
 from __future__ import annotations
 
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -19,7 +20,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from kpp_lib.data import sources
-from kpp_lib.evaluation.report import load_report, markdown
+from kpp_lib.evaluation.report import load_report, markdown, write_text
 from kpp_lib.training.checkpoint import load_card, load_model, save_model
 from kpp_lib.training.provenance import commit
 
@@ -64,8 +65,14 @@ def about() -> None:
     else:
         print("- card: none, this ran on the CPU")
     print(
-        f"- torch {torch.__version__}, CUDA {torch.version.cuda}, Python {platform.python_version()}, commit {commit()}"
+        f"- torch {torch.__version__}, CUDA {torch.version.cuda}, Python {platform.python_version()}, commit {here()}"
     )
+
+
+def here() -> str:
+    """The commit of this code; where git does not know, that of the checkout which packed the data."""
+    packed = Path(os.environ.get("KPP_DATA", ".")) / "commit.txt"
+    return packed.read_text().strip() if commit() == "unknown" and packed.is_file() else commit()
 
 
 def driver() -> str:
@@ -81,6 +88,8 @@ def report(work: Path, out: Path) -> None:
     """At most eight files from what sweep and bench left in `work`, the most valuable first: time may be short."""
     words = [(work / "about.txt").read_text(encoding="utf-8"), *_printed(work)]
     results = sorted((work / "sweep").glob("*.json"))
+    for file in results:
+        _name_commit(file)
     if results:
         words.insert(1, "## Scores\n\n" + markdown([load_report(file) for file in results]) + "\n")
     _write(out / "report.md", words)
@@ -94,6 +103,13 @@ def report(work: Path, out: Path) -> None:
     for file in out.iterdir():
         if file.stat().st_size >= 16 * MIB:
             raise SystemExit(f"{file}: {file.stat().st_size / MIB:.1f} MiB, expected under 16")
+
+
+def _name_commit(file: Path) -> None:
+    result = json.loads(file.read_bytes())
+    if result["commit"] == "unknown" and here() != "unknown":
+        result["commit"] = result["training"]["commit"] = here()
+        write_text(file, json.dumps(result, indent=1) + "\n")
 
 
 def _write(file: Path, words: list[str]) -> None:

@@ -3,7 +3,7 @@
 [defaults] holds what all runs share, each [[run]] what is its own:
 
     name         letters, digits, '.', '_', '-'; a result is NAME-seedN.json
-    preset, recipe, dataset, binarize, eval_every, save_every     as for `kpp train`
+    preset, recipe, dataset, binarize, eval_every     as for `kpp train`
     seeds        [0, 1, 2]: a run for each, with that seed of weights, order and noise
     priority     lower comes first (1 without it); then first seeds before second ones, then the order of the file
     [run.set]    fields of Config
@@ -42,7 +42,6 @@ USUAL = {
     "seeds": [0],
     "priority": 1,
     "eval_every": 500,
-    "save_every": 60.0,
 }
 TABLES = ("set", "evaluate")
 NAMED_BY_WORD = ("preset", "recipe", "dataset")
@@ -60,7 +59,6 @@ class Job:
     binarize: str
     priority: float
     eval_every: int
-    save_every: float
     evaluate: dict[str, Any]
 
     @property
@@ -191,7 +189,6 @@ def _seeded(name: str, values: dict[str, Any]) -> Iterator[tuple[int, Job]]:
                 words["binarize"],
                 check_number("priority", values["priority"]),
                 check_count("eval_every", values["eval_every"]),
-                check_number("save_every", values["save_every"], above=0),
                 evaluate,
             ),
         )

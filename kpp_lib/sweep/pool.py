@@ -21,6 +21,11 @@ from typing import Any, TextIO
 
 import torch
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 from ..data.images import load_dataset
 from ..evaluation.report import number
 from ..training.checkpoint import CheckpointError, load_card
@@ -29,6 +34,7 @@ from .plan import Job
 from .worker import WAITS, Task, result_file
 
 POLL = 0.1  # seconds between two looks at the workers
+LOCK, HELD = ".sweep.lock", 30.0  # seconds to wait for the workers of a sweep that was killed
 STOP = 60.0  # seconds that a worker has to save, when it is asked to stop
 WORKER = [sys.executable, "-m", f"{__package__}.worker"]
 AGAIN = 1  # times that a run whose process was killed is begun again
@@ -101,7 +107,7 @@ def _recorded(file: Path) -> tuple[Job, str, str]:
 
 
 def _same(at: Path, job: Job, there: Job, trained_on: str, scored_on: str | None, data: bool) -> None:
-    there = replace(there, priority=job.priority, save_every=job.save_every)  # neither changes a number
+    there = replace(there, priority=job.priority)  # which changes no number
     old, new = there.to_dict(), job.to_dict()
     changed = [name for name in new["config"] if old["config"][name] != new["config"][name]]
     changed += [name for name in new if name != "config" and old[name] != new[name]]
@@ -113,6 +119,29 @@ def _same(at: Path, job: Job, there: Job, trained_on: str, scored_on: str | None
             f"{at}: a run with other {', '.join(dict.fromkeys(changed))}; expected those of run {job.name!r} to go "
             "on. Give the run another name, or --out another folder"
         )
+
+
+@contextmanager
+def alone(out: Path) -> Iterator[tuple[int, ...]]:
+    """Hold the folder of a sweep: the file descriptors that hold it, for the workers to inherit.
+
+    So a folder is held as long as the last worker of a killed sweep saves, and the next sweep waits for that. Raises
+    ValueError where another sweep goes on. Without effect on Windows, where a killed sweep's workers die with it.
+    """
+    if fcntl is None:
+        yield ()
+        return
+    with open(out / LOCK, "w") as file:
+        until = time.monotonic() + HELD
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise ValueError(f"--out: another sweep is at work in {out}, expected one at a time") from None
+                time.sleep(POLL)
+        yield (file.fileno(),)
 
 
 class Sweep:
@@ -138,6 +167,10 @@ class Sweep:
     def run(self) -> int:
         """All jobs; returns 1 if one failed, else 0. Interrupted, it stops the workers and raises again."""
         self.out.mkdir(parents=True, exist_ok=True)
+        with alone(self.out) as self.held:
+            return self._run()
+
+    def _run(self) -> int:
         states = {job.id: state(job, self.out) for job in self.jobs}
         self.ends = {id: "finished" for id, is_ in states.items() if is_ == "finished"}
         self.waiting = [job for job in self.jobs if job.id not in self.ends]
@@ -197,6 +230,7 @@ class Sweep:
             stdout=log,
             stderr=log,
             env=os.environ | place | {"PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"},
+            pass_fds=self.held,
             start_new_session=True,  # Ctrl-C is for the sweep, which tells the workers
         )
         log.write(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} {self.command}; process {process.pid}\n")

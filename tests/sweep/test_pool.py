@@ -155,6 +155,14 @@ def test_a_finished_run_must_have_seen_the_same_data(tmp_path, actors, monkeypat
         sweep(tmp_path, [("ok", "")]).run()
 
 
+def test_two_sweeps_do_not_share_a_folder(tmp_path, actors, monkeypatch):
+    monkeypatch.setattr(pool, "HELD", 0.5)
+    (tmp_path / "out").mkdir()
+    with pool.alone(tmp_path / "out"), pytest.raises(ValueError, match="another sweep is at work in .*out, expected"):
+        sweep(tmp_path, [("ok", "")]).run()
+    assert sweep(tmp_path, [("ok", "")]).run() == 0
+
+
 def test_a_foreign_result_is_left_alone(tmp_path, actors):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "ok-seed0.json").write_text("{}")
@@ -225,7 +233,7 @@ def test_after_a_killed_worker_and_a_killed_parent_the_numbers_are_the_same(tmp_
         time.sleep(0.05)
     capfd.readouterr()
     assert cli.main(argv) == 0
-    assert "2 runs in" in capfd.readouterr().out and not list(out.glob(".*"))
+    assert "2 runs in" in capfd.readouterr().out and [f.name for f in out.glob(".*")] == [pool.LOCK]
     plain = tmp_path / "plain"
     plain.mkdir()
     for job in read_plan(tmp_path / "k.toml"):
