@@ -22,7 +22,7 @@ from .arguments import check_run
 from .compiled import faster
 from .device import Speed, best_device
 from .distributed import World, joined, local_device
-from .optim import kl_weight, make_optimizer, make_schedule
+from .optim import kl_weight, make_optimizer, make_schedule, match_layout
 from .runlog import RunLog, Tracker, trackers
 from .state import Run
 from .watch import Watch
@@ -85,6 +85,7 @@ def fit(
     model = speed.lay_out(new_model(config))
     optimizer = make_optimizer(model, config, speed.fused)
     with Run(out, config, model, optimizer, data, world, save_every).open(resume, extend) as run, speed.loop():
+        match_layout(optimizer)
         schedule = make_schedule(optimizer, config, run.step)
         episodes = Episodes(speed.place(data.train), config.length, config.episodes, config.seed)
         world.agree(step=run.step, data=data.digest, **config.to_dict())

@@ -79,6 +79,14 @@ def make_optimizer(model: nn.Module, config: Config, fused: bool = False) -> Opt
     return torch.optim.AdamW(groups, lr=config.lr, fused=fused or None)
 
 
+def match_layout(optimizer: Optimizer) -> None:
+    """Lay the state of a loaded optimiser out as its parameters: files keep NCHW, and a fused step wants all alike."""
+    for p, state in optimizer.state.items():
+        for name, value in state.items():
+            if isinstance(value, torch.Tensor) and value.shape == p.shape and value.stride() != p.stride():
+                state[name] = torch.empty_like(p, dtype=value.dtype, requires_grad=False).copy_(value)
+
+
 def lr_factor(step: int, steps: int, warmup: float) -> float:
     """Learning rate of `step` as a fraction of the peak: linear up to 1 over `warmup` of the steps, then cosine to 0.
 

@@ -1,11 +1,15 @@
 """The switches of the engine, and where a run goes when no device is named."""
 
+import contextlib
 import gc
 
 import pytest
 import torch
+from tiny_model import bar_set
 
+import kpp_lib as kpp
 from kpp_lib.training.device import SWITCHES, Speed, best_device
+from kpp_lib.training.watch import Watch
 
 
 def test_on_a_cpu_every_switch_is_off_that_costs_or_changes_a_number(monkeypatch):
@@ -32,6 +36,26 @@ def test_a_switch_is_turned_by_name_and_a_wrong_one_is_named(monkeypatch):
         monkeypatch.setenv("KPP_SPEED", wrong)
         with pytest.raises(ValueError, match=f"KPP_SPEED: got '{wrong}', expected NAME=on or NAME=off"):
             Speed.of("cpu")
+
+
+def test_a_run_in_channels_last_with_a_fused_optimiser_goes_on_as_if_never_stopped(tmp_path, monkeypatch):
+    """As on CUDA. Files keep NCHW; a fused step on a state that is laid out otherwise would fail, or mix it up."""
+    monkeypatch.setenv("KPP_SPEED", "channels_last=on fused=on")
+    config, see = kpp.Config.preset("tiny", "paper", steps=4, episodes=2), Watch.see
+    options = dict(device="cpu", quiet=True, log_every=4, eval_every=2)
+
+    def stops(watch, step, bound, norm):
+        if step == 3:
+            raise KeyboardInterrupt
+        see(watch, step, bound, norm)
+
+    whole = kpp.fit(config, bar_set(), tmp_path / "whole", **options)
+    with monkeypatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
+        patch.setattr(Watch, "see", stops)
+        kpp.fit(config, bar_set(), tmp_path / "parts", **options)
+    parts = kpp.fit(config, bar_set(), tmp_path / "parts", **options)
+    for a, b in zip(whole.state_dict().values(), parts.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
 
 
 def test_the_collector_rests_in_the_loop_only():
