@@ -151,6 +151,16 @@ def test_ctrl_c_is_one_line_and_status_130(monkeypatch, capsys):
     assert capsys.readouterr().err == "kpp evaluate: stopped\n"
 
 
+def test_weights_that_do_not_fit_their_card_are_one_line(tmp_path, capsys):
+    folder = kpp.save_model(tiny(), tmp_path / "m")
+    card = json.loads((folder / "model.json").read_text())
+    card["config"]["latent"] += 1
+    (folder / "model.json").write_text(json.dumps(card))
+    assert cli.main(["evaluate", "--checkpoint", str(folder)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and str(folder) in error
+
+
 REPORT = ROOT / "results" / "mnist-cpu.json"
 
 
