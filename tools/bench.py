@@ -31,7 +31,7 @@ import bench_faults
 import bench_gpu
 import bench_step
 import torch
-from bench_rows import Row, show
+from bench_rows import HEAD, Row, show
 
 from kpp_lib import Config
 from kpp_lib.tour.page import processor
@@ -121,15 +121,18 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("--gpu: there is no CUDA device here")
     torch.set_num_threads(1)
     began, rows = time.monotonic(), []
+    kept = not (args.quick or args.only)
+    out = args.out or (ROOT / "results" / "bench" / f"{slug(machine(gpu))}.json" if kept else None)
+    options = " ".join(sys.argv[1:] if argv is None else argv)
+    print(HEAD, flush=True)
     for part in ["gpu"] if args.gpu else args.only or PARTS:
-        print(f"{part} ...", file=sys.stderr, flush=True)
-        rows += bench_gpu.short(gpu) if args.gpu and not args.quick else measure(part, args.quick, gpu)
-    print(show(rows))
-    out = args.out or (None if args.quick or args.only else ROOT / "results" / "bench" / f"{slug(machine(gpu))}.json")
+        rows += (found := bench_gpu.short(gpu) if args.gpu and not args.quick else measure(part, args.quick, gpu))
+        if found:
+            print(show(found), flush=True)
+        if out:  # after each part: a run that is cut off leaves what it has
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_text(json.dumps(report(rows, gpu, began, options), indent=1) + "\n", encoding="utf-8")
     if out:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        options = " ".join(sys.argv[1:] if argv is None else argv)
-        out.write_text(json.dumps(report(rows, gpu, began, options), indent=1) + "\n", encoding="utf-8")
         print(f"written to {out}")
     with_goal = [r for r in rows if r.goal is not None]
     missed, broken = [r.name for r in with_goal if not r.met], [r for r in rows if r.part == "faults" and not r.met]

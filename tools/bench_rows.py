@@ -83,9 +83,12 @@ def slopes(times: Mapping[int, Sequence[float]]) -> list[float]:
     return fits
 
 
+HEAD = f"{'':58}{'median':>9} {'quartiles':>17} {'n':>3}  {'unit':20}{'goal':>8}"
+
+
 def show(rows: Sequence[Row]) -> str:
-    """The table as text."""
-    lines = [f"{'':58}{'median':>9} {'quartiles':>17} {'n':>3}  {'unit':20}{'goal':>8}"]
+    """Lines of the table, under `HEAD`."""
+    lines = []
     for part in dict.fromkeys(r.part for r in rows):
         lines.append(part)
         for r in (r for r in rows if r.part == part):
