@@ -97,14 +97,14 @@ def hang():
 
 ENDS = {
     "exception": fail,
-    "exit": lambda: os._exit(7),
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "hang": hang,
 }
 
 
 def runs(out):
-    """Gradients; a whole run; the first part of one; the second part of one that began in a single process."""
+    """Gradients; a whole run; the first part of one; the second part of one that a single process began; a batch that
+    does not divide. All in one launch: a library may call fit as often as it likes."""
     save_gradients(out)
     train(out / "whole")
     try:
@@ -112,6 +112,29 @@ def runs(out):
     except KeyboardInterrupt:
         pass
     train(out / "one-two")
+    try:
+        train(out / "odd", episodes=3)
+    except (ValueError, SystemExit) as error:
+        (out / f"refused{os.environ['RANK']}").write_text(repr(error))
+
+
+STOPS = (4, 6, 7)  # in the middle of an epoch of six steps, at a validation; at its end; the step after
+
+
+def stops(out):
+    """A whole run, and runs that a signal to one process stops, each gone on with."""
+    train(out / "whole")
+    for stop in STOPS:
+        try:
+            with at_step(stop, interrupt, rank=1):
+                train(out / f"stopped at {stop}")
+        except KeyboardInterrupt:
+            pass
+        train(out / f"stopped at {stop}")
+
+
+def interrupt():
+    signal.raise_signal(signal.SIGINT)
 
 
 def main(job, out, how=None):
@@ -122,12 +145,14 @@ def main(job, out, how=None):
         distributed.TIMEOUT = timedelta(seconds=5 if how == "hang" else 600)
         with at_step(7, ENDS[how], rank=1):
             train(out / "run")
-    elif job == "train":
-        kpp.fit(config(episodes=int(how)), bar_set(), out / "run", quiet=True, device="cpu")
+    elif job == "stops":
+        stops(out)
+    elif job == "long":
+        train(out / "run", steps=100_000)
 
 
 if __name__ == "__main__":
     try:
         main(*sys.argv[1:])
-    except (ValueError, distributed.LostWorker) as error:  # as the command line does
+    except distributed.LostWorker as error:  # as the command line does
         sys.exit(f"{type(error).__name__}: {error}")

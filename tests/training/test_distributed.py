@@ -1,13 +1,9 @@
 """Several processes: the run is that of one; one that dies ends it; another number of them goes on with it."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 import two_processes
+from launch_two import launch
 from torch import nn
 
 import kpp_lib as kpp
@@ -17,17 +13,6 @@ from kpp_lib.training.runlog import read_log
 
 # each launch takes two cores, and on a busy machine the processes wait for each other at every layer
 pytestmark = [pytest.mark.xdist_group("torchrun"), pytest.mark.timeout(900)]
-ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = Path(two_processes.__file__)
-ENOUGH = 500  # seconds for a launch on a busy machine, and less than what a process waits for one that hangs
-
-
-def launch(*words):
-    """The script under torchrun, in two processes on the CPU, with a free port of its own."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(SCRIPT)]
-    paths = os.pathsep.join([str(ROOT), str(SCRIPT.parent)])
-    env = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "KPP_DEVICE": "cpu"}
-    return subprocess.run([*command, *map(str, words)], env=env, capture_output=True, text=True, timeout=ENOUGH)
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +110,6 @@ def test_only_one_process_writes(done):
 
 @pytest.mark.parametrize(("how", "says"), [
     ("exception", "OSError: a disk that went away"),
-    ("exit", "exitcode  : 7"),
     ("kill", "exitcode  : -9"),
     ("hang", "Timed out"),
 ])  # fmt: skip
@@ -139,10 +123,10 @@ def test_a_process_that_ends_ends_the_job(tmp_path, how, says):
     assert kpp.load_card(tmp_path / "run" / "last")["step"] == 6
 
 
-def test_a_batch_that_does_not_divide_is_refused_once(tmp_path):
-    ended = launch("train", tmp_path, 3)
-    assert ended.returncode != 0
-    assert ended.stderr.count("ValueError: episodes: got 3 for 2 processes, expected a multiple of 2") == 1
+def test_a_batch_that_does_not_divide_is_refused_and_one_process_says_so(done):
+    said = (done / "refused0").read_text()
+    assert said.startswith("ValueError('episodes: got 3 for 2 processes, expected a multiple of 2")
+    assert (done / "refused1").read_text() == "SystemExit(2)"
 
 
 # --- without a launch -------------------------------------------------------------------------------------------------
