@@ -78,6 +78,8 @@ def check_count(name: str, value: Any, least: int = 1, most: int | None = None) 
     """A whole number in [least, most]: Python's or NumPy's; True is none, and neither is 3.0."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least or most is not None and value > most:
         raise wrong(name, value, whole(least, most))
+    if value > MOST:  # no tensor and no loop counts that far
+        raise wrong(name, value, f"{whole(least)} and at most 2**63 - 1")
     return int(value)
 
 

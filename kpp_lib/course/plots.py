@@ -157,7 +157,8 @@ def training(log: Sequence[Mapping[str, str]], title: str = "Training") -> Figur
         ax.set_xlabel("step")
         ax.set_ylabel("nats / image")
         ax.grid(alpha=0.3)
-    axes[0].legend(fontsize=8)
+    if log:
+        axes[0].legend(fontsize=8)
     fig.suptitle(title, fontsize=10)
     return fig
 
@@ -200,7 +201,7 @@ def memory_maps(named: Mapping[str, Tensor], label: str, title: str = "", shared
     top = max(float(m.max()) for m in named.values())
     for ax, (name, values) in zip(axes, named.items(), strict=True):
         limit = top if shared else max(float(values.max()), 1e-12)
-        shown = ax.imshow(values.detach().cpu(), extent=(-1, 1, 1, -1), vmin=0, vmax=limit, interpolation="nearest")
+        shown = ax.imshow(values.numpy(), extent=(-1, 1, 1, -1), vmin=0, vmax=limit, interpolation="nearest")
         ax.set_title(name, fontsize=9)
         ax.tick_params(labelsize=7)
         ax.set_xlabel("x", fontsize=8)

@@ -15,7 +15,7 @@ from ..baselines import VAE
 from ..data.episodes import Episodes, seeded
 from ..data.images import Images
 from ..data.noise import KINDS, add_noise
-from ..inputs import check_choice, check_count, check_kind, check_number, wrong
+from ..inputs import Words, check_choice, check_count, check_kind, check_number, wrong
 from ..model import KanervaPlusPlus
 from .evaluate import check_split, evaluate
 
@@ -120,6 +120,10 @@ def _episodes(images: Images, model: KanervaPlusPlus, episodes: int, binary: boo
     check_kind("model", model, KanervaPlusPlus, "a model with a memory")
     check_split(images, model.config, binary)
     check_count("episodes", episodes, least=2)  # a control reads another episode's memory
+    if len(images) < model.config.length:
+        raise wrong(
+            "images", Words(f"{len(images)} images"), f"at least T = {model.config.length}, as the model has it"
+        )
     batch = next(Episodes(images, model.config.length, episodes, seed=0).cover())
     return batch.x.to(next(model.parameters()).device)
 
