@@ -52,7 +52,7 @@ def gaussian(mean: Tensor, log_var: Tensor, log_var_range: tuple[float, float], 
     The range is ours (the paper gives none): it keeps the learned prior from becoming arbitrarily sharp.
     """
     std = torch.exp(0.5 * soft_clamp(full(log_var), *log_var_range))
-    return normal(full(mean), std, event_dims)
+    return normal(full(mean).contiguous(), std, event_dims)  # half of a network's output: a copy that can be saved
 
 
 def normal(mean: Tensor, std: Tensor, event_dims: int) -> Independent:

@@ -87,7 +87,7 @@ def read_unchecked(
     b, t, k, _ = window.shape
     grid = grid_unchecked(window.reshape(-1, 3), size, align_corners).view(b, t * k * size, size, 2)
     tall = F.grid_sample(memory, grid, mode=mode, padding_mode=padding, align_corners=align_corners)  # [B, C, TKg, g]
-    return tall.view(b, -1, t, k, size, size).permute(0, 2, 3, 1, 4, 5)  # [B, T, K, C, g, g]
+    return tall.view(b, -1, t, k, size, size).permute(0, 2, 3, 1, 4, 5).contiguous()  # [B, T, K, C, g, g]
 
 
 def _multiplied(memory: Tensor, window: Tensor, size: int, mode: str, padding: str, align_corners: bool) -> Tensor:
@@ -99,7 +99,7 @@ def _multiplied(memory: Tensor, window: Tensor, size: int, mode: str, padding: s
     across, down = (tents(_padded(p, cells, padding, align_corners), cells, mode) for p in places)  # [B, TK, g, S]
     rows = down.flatten(1, 2) @ memory.transpose(1, 2).reshape(b, cells, c * cells)  # [B, TKg, S] x [B, S, CS]
     rows = rows.view(b, t * k, size * c, cells) @ across.mT  # [B, TK, gC, S] x [B, TK, S, g]
-    return rows.view(b, t, k, size, c, size).transpose(3, 4)  # [B, T, K, C, g, g]
+    return rows.view(b, t, k, size, c, size).transpose(3, 4).contiguous()  # [B, T, K, C, g, g]
 
 
 def _ticks(size: int, align_corners: bool, like: Tensor) -> Tensor:
@@ -162,7 +162,7 @@ def place_unchecked(blocks: Tensor, window: Tensor, size: int, floor: float) -> 
     rows = torch.einsum("bncij,bnxj->bncix", blocks.flatten(1, 2), across)  # [B, TK, C, g, S]
     summed = torch.einsum("bnyi,bncix->bcyx", down, rows)
     mask = torch.einsum("bny,bnx->byx", down.sum(-1), across.sum(-1))[:, None]  # what blocks of ones would leave
-    return summed / (mask + floor)
+    return (summed / (mask + floor)).contiguous()
 
 
 class PooledWriter(nn.Module):

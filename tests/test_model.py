@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from tiny_model import ALL_RECIPES, episodes, tiny
 
 from kpp_lib import KanervaPlusPlus, seeded
@@ -27,6 +28,19 @@ def test_shapes_and_a_gradient_for_every_parameter(recipe, overrides):
     bound.total.mean().backward()
     missing = [n for n, p in model.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()]
     assert not missing
+
+
+@pytest.mark.parametrize("recipe", ALL_RECIPES)
+def test_what_a_model_gives_can_be_saved_as_it_is(recipe, tmp_path):
+    """safetensors refuses a tensor that is a view with gaps."""
+    model, x = tiny(recipe), episodes()
+    with torch.no_grad():
+        memory, q = model.write(x), model.infer(x)
+        y, p_z = q.q_y.mean, model.prior(memory, q.q_y.mean)
+        given = {"memory": memory, "z": q.q_z.mean, "z_std": q.q_z.stddev, "y": y, "y_std": q.q_y.stddev, "e": q.e}
+        given |= {"place": q.place, "blocks": model.read(memory, y), "p_z": p_z.mean, "p_z_std": p_z.stddev}
+        given |= {"pictures": model.iterate(x, memory, 2), "window": model.window(y)}
+    save_file({name: v.clone(memory_format=torch.preserve_format) for name, v in given.items()}, tmp_path / "all")
 
 
 @pytest.mark.parametrize("recipe", ALL_RECIPES)
