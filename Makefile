@@ -56,13 +56,13 @@ endif
 tour: $(READY)
 	@$(OFFLINE) $(BIN)/python -m kpp_lib.tour
 
-# Tests of one xdist_group stay together, the others go to whichever process is free. One thread each: threads that wait
+# The files of tests go to whichever process is free (tests/conftest.py). One thread each: threads that wait
 # for a busy core only cost time. Both parts run even when the first fails; the closing lines stand together at the end.
 WORKERS ?= logical
 test: $(READY)
 	@mkdir -p build/test; set -o pipefail; unit=FAILED; tour=FAILED; $(if $(OFFLINE),export $(OFFLINE);) \
 	echo "1/2 unit tests"; \
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n $(WORKERS) --maxprocesses=8 --dist=loadgroup --durations=20 2>&1 \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n $(WORKERS) --maxprocesses=8 --no-loadscope-reorder --durations=20 2>&1 \
 	  | tee build/test/unit.log && unit=ok; \
 	echo "2/2 tour"; \
 	$(BIN)/python -m kpp_lib.tour 2>&1 | tee build/test/tour.log && tour=ok; \

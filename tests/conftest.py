@@ -1,3 +1,31 @@
-"""Fixtures shared by the test files."""
+"""Fixtures shared by the test files, and how the files are shared between processes."""
 
+from pathlib import Path
+
+import pytest
 from tiny_data import contents, digits, drawings, no_sources, released, root  # noqa: F401  (pytest finds them here by name)
+
+HERE = Path(__file__).resolve().parent
+LONGEST = ("browser", "training", "sweep")  # these folders begin first, or one process would end with them alone
+
+
+def pytest_collection_modifyitems(items):
+    def rank(item):
+        place = item.path.relative_to(HERE).parts[0]
+        return LONGEST.index(place) if place in LONGEST else len(LONGEST)
+
+    items.sort(key=rank)
+
+
+@pytest.hookimpl(optionalhook=True)  # without pytest-xdist there is nothing to share
+def pytest_xdist_make_scheduler(config, log):
+    """A file's tests stay in one process: what they share is made once. So do those of tests/browser, or two processes
+    would install the one missing browser at a time. By path: pytest 9.2 loses the groups."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.split("::")[0]
+            return "browser" if "/browser/" in file else file
+
+    return ByFile(config, log)

@@ -16,7 +16,6 @@ from torch import nn
 from kpp_lib import Config, KanervaPlusPlus, seeded
 from kpp_lib.bound import Bound, bound_terms, sample
 
-trained_once = pytest.mark.xdist_group("honest")  # the same trained model
 T = 4
 ALL = torch.tensor([[int(bit) for bit in f"{i:04b}"] for i in range(16)]).float().view(16, 1, 2, 2)
 CONFIG = Config.preset(
@@ -159,7 +158,6 @@ def violations(objective, episodes_tested=4, draws=200, trained_on=None):
     return found
 
 
-@trained_once
 def test_the_model_memorises():
     """Else the checks below would be easy: it has to beat ln 16, the best without a memory."""
     with torch.no_grad():
@@ -167,12 +165,10 @@ def test_the_model_memorises():
     assert math.log(T) <= total < math.log(16) - 0.2
 
 
-@trained_once
 def test_our_bound_passes_every_check():
     assert violations(honest) == set()
 
 
-@trained_once
 def test_a_key_looked_up_in_the_memory_leaves_it_a_bound():
     assert violations(looked_up, trained_on=honest) == set()
 

@@ -4,7 +4,6 @@ import papermill
 import pytest
 from lab import ROOT, Notebook, serve
 
-pytestmark = pytest.mark.xdist_group("browser")  # one Chromium at a time, and one that installs it
 WITH_WIDGETS = [p.stem for p in sorted((ROOT / "notebooks").glob("*.ipynb")) if "widgets." in p.read_text()]
 # Fewer repetitions behind averages that no widget shows: the same cells, sooner.
 FEWER = {

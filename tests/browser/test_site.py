@@ -18,7 +18,6 @@ import kpp_lib as kpp
 from kpp_lib.course.keyspace import look
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = pytest.mark.xdist_group("browser")  # the site is built once, and one Chromium runs at a time
 SIZES = {"laptop": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 800}}
 
 

@@ -17,9 +17,6 @@ from kpp_lib.course.keyspace import key_at, pictures
 SIDE = 5
 
 
-pytestmark = pytest.mark.xdist_group("atlas")  # which is made once
-
-
 @pytest.fixture(scope="module")
 def model():
     return tiny()

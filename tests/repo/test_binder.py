@@ -10,10 +10,7 @@ import pytest
 import yaml
 from checkout import contents, copy_of_tracked_files, offline_pip, small_environment
 
-pytestmark = [
-    pytest.mark.skipif(sys.platform == "win32", reason="repo2docker does not run on Windows"),
-    pytest.mark.xdist_group("binder"),  # one plan for most of them
-]
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="repo2docker does not run on Windows")
 
 
 def plan(folder):

@@ -34,9 +34,6 @@ def lines(report, name):
     return report["notebooks"][name]["failures"]
 
 
-pytestmark = pytest.mark.xdist_group("tour")  # the course is executed once
-
-
 @pytest.fixture(scope="module")
 def course(tmp_path_factory):
     """Four notebooks, executed once: all well, a cell that raises, metrics out of band, bands for another source."""

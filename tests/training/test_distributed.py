@@ -12,7 +12,7 @@ from kpp_lib.training.distributed import World
 from kpp_lib.training.runlog import read_log
 
 # each launch takes two cores, and on a busy machine the processes wait for each other at every layer
-pytestmark = [pytest.mark.xdist_group("torchrun"), pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(1200)
 
 
 @pytest.fixture(scope="module")

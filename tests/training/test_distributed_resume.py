@@ -13,7 +13,7 @@ from launch_two import ENOUGH, command, launch
 import kpp_lib as kpp
 from kpp_lib.training.runlog import read_log
 
-pytestmark = [pytest.mark.xdist_group("torchrun"), pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.timeout(1200)
 
 
 @pytest.fixture(scope="module")
