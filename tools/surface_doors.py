@@ -24,6 +24,7 @@ from surface_pools import (
     generator,
     images,
     keys,
+    maybe,
     memory,
     model,
     models,
@@ -94,7 +95,7 @@ MODEL = [
         {
             "m": SELF,
             "x": images(),
-            "memory": memory(),
+            "memory": maybe(memory()),
             "generator": generator(),
             "cue": images(grey=True),
             "by_position": flag(),
@@ -106,7 +107,7 @@ MODEL = [
     Door(
         "model.infer",
         lambda m, x, memory: m.infer(x, memory).q_y,
-        {"m": SELF, "x": images(True), "memory": memory()},
+        {"m": SELF, "x": images(True), "memory": maybe(memory())},
         gaussians(B, T, K, 3),
         weight=8,
     ),
@@ -136,7 +137,7 @@ MODEL = [
     Door(
         "model.reconstruct",
         lambda m, x, memory, generator: m.reconstruct(x, memory, generator),
-        {"m": SELF, "x": images(True), "memory": memory(), "generator": generator()},
+        {"m": SELF, "x": images(True), "memory": maybe(memory()), "generator": generator()},
         PICTURES,
     ),
     Door(
@@ -294,7 +295,7 @@ PARTS = [
         {
             "blocks": double(tensor(B, T, K, 3, 4, 4)),
             "window": windows(B, T, K),
-            "size": count(8, 20),
+            "size": count(1, 20),
             "floor": number(0.01, 1, 0.0, -1.0),
         },
         lambda result, size, **args: finite(B, 3, size, size)(result),

@@ -262,6 +262,11 @@ def double(pools: tuple[Pool, Pool]) -> tuple[Pool, Pool]:
     return pools[0], pools[1].filter(lambda g: g.words != "1e300")
 
 
+def maybe(pools: tuple[Pool, Pool]) -> tuple[Pool, Pool]:
+    """The same for an argument that may be left out: None is a plain value."""
+    return st.one_of(pools[0], st.just(plain("None", lambda: None))), pools[1].filter(lambda g: g.words != "None")
+
+
 def memory(b: int = B, double: bool = False) -> tuple[Pool, Pool]:
     """Memories [b, 3, S, S]; `double`: of any float type and number of channels."""
     wrong = {
