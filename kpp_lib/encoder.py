@@ -69,7 +69,8 @@ class Encoder(nn.Module):
         for stage in (net.layer1, net.layer2, net.layer3, net.layer4):
             for block in stage:
                 maps = _residual(block, maps, t)
-        return net.fc(net.avgpool(maps).flatten(1)).view(b, t, -1)  # [B*T, F] -> [B, T, F]
+        e = net.fc(net.avgpool(maps).flatten(1))  # [B*T, F]
+        return e.view(b, t, -1)
 
 
 def _residual(block: nn.Module, x: Tensor, length: int) -> Tensor:

@@ -53,23 +53,15 @@ def read_blocks(
     in no fixed order, so that no run could be repeated. On a CPU it can, and `grid_sample` does not care how large a
     memory is; the products cost in proportion to S^2, so they end at S = 128.
 
-    Raises ValueError for other shapes, devices or modes, for NaN, and for a memory that is not square.
+    Raises ValueError for other shapes, devices or modes, for and for NaN. A memory need not be square.
     """
-    memory = check_memory(memory)
+    memory = check_tensor("memory", memory, ("B", "C", "H", "W"))
     window = check_tensor("window", window, (len(memory), "T", "K", 3), memory.device, memory.dtype)
     check_choice("mode", mode, ("bilinear", "nearest"))
     check_choice("padding", padding, ("zeros", "border", "reflection"))
     size, align_corners = check_count("size", size), check_flag("align_corners", align_corners)
     products = None if products is None else check_flag("products", products)
     return read_unchecked(memory, window, size, mode, padding, align_corners, products)
-
-
-def check_memory(memory: Tensor) -> Tensor:
-    """Memories [B, C, S, S] of any size: finite numbers, square."""
-    memory = check_tensor("memory", memory, ("B", "C", "S", "S"))
-    if memory.shape[2] != memory.shape[3]:
-        raise wrong("memory", list(memory.shape), "a square one, [B, C, S, S]")
-    return memory
 
 
 def read_unchecked(
@@ -92,13 +84,17 @@ def read_unchecked(
 
 def _multiplied(memory: Tensor, window: Tensor, size: int, mode: str, padding: str, align_corners: bool) -> Tensor:
     """`read_blocks` as (weights down) x memory x (weights across), for a window is axis-parallel."""
-    (b, c, cells, _), (_, t, k, _) = memory.shape, window.shape
+    (b, c, height, width), (_, t, k, _) = memory.shape, window.shape
     s, x, y = window.reshape(b, t * k, 3).unbind(-1)
     ticks = _ticks(size, align_corners, window)
-    places = (_in_cells(s[..., None] * ticks + v[..., None], cells, align_corners) for v in (x, y))
-    across, down = (tents(_padded(p, cells, padding, align_corners), cells, mode) for p in places)  # [B, TK, g, S]
-    rows = down.flatten(1, 2) @ memory.transpose(1, 2).reshape(b, cells, c * cells)  # [B, TKg, S] x [B, S, CS]
-    rows = rows.view(b, t * k, size * c, cells) @ across.mT  # [B, TK, gC, S] x [B, TK, S, g]
+
+    def weights(centre: Tensor, cells: int) -> Tensor:
+        place = _in_cells(s[..., None] * ticks + centre[..., None], cells, align_corners)
+        return tents(_padded(place, cells, padding, align_corners), cells, mode)
+
+    across, down = weights(x, width), weights(y, height)  # [B, TK, g, S]
+    rows = down.flatten(1, 2) @ memory.transpose(1, 2).reshape(b, height, c * width)  # [B, TKg, S] x [B, S, CS]
+    rows = rows.view(b, t * k, size * c, width) @ across.mT  # [B, TK, gC, S] x [B, TK, S, g]
     return rows.view(b, t, k, size, c, size).transpose(3, 4).contiguous()  # [B, T, K, C, g, g]
 
 
