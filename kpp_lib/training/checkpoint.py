@@ -281,8 +281,11 @@ def pack_optimizer(optimizer: Optimizer) -> dict[str, Tensor]:
     return {f"{i}/{name}": torch.as_tensor(v) for i, values in state.items() for name, v in values.items()}
 
 
-def unpack_optimizer(tensors: dict[str, Tensor], optimizer: Optimizer) -> None:
-    """The inverse: give a fresh `optimizer`, which has its groups, the state. ValueError if it is of other weights."""
+def unpack_optimizer(tensors: dict[str, Tensor], optimizer: Optimizer, begun: bool = True) -> None:
+    """The inverse: give a fresh `optimizer`, which has its groups, the state.
+
+    ValueError if it is of other weights, or if there is none though the run has `begun`.
+    """
     shapes = [p.shape for group in optimizer.param_groups for p in group["params"]]
     packed: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
@@ -292,6 +295,6 @@ def unpack_optimizer(tensors: dict[str, Tensor], optimizer: Optimizer) -> None:
         if value.dim() and value.shape != shapes[int(index)]:
             raise ValueError(f"{key}: {list(value.shape)} for a weight of {list(shapes[int(index)])}")
         packed.setdefault(int(index), {})[name] = value
-    if len({frozenset(names) for names in packed.values()}) > 1 or len(packed) not in (0, len(shapes)):
+    if len({frozenset(names) for names in packed.values()}) > 1 or len(packed) != (len(shapes) if begun else 0):
         raise ValueError("some weights have a state and others have not")
     optimizer.load_state_dict({"state": packed, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -178,7 +178,7 @@ class Run:
         self._same(found.card, extend)
         ckpt.load_weights(self.model, found)
         try:
-            ckpt.unpack_optimizer(ckpt.unpack(found, TRAINING), self.optimizer)
+            ckpt.unpack_optimizer(ckpt.unpack(found, TRAINING), self.optimizer, begun=step > 0)
         except ValueError as error:
             raise ckpt.CheckpointError(f"{found.folder / TRAINING}: {error}; expected the optimiser's") from error
         if best is not None:

@@ -317,7 +317,7 @@ plt.show()
 # *Picture:* three panels over the steps, one per term, a line per recipe. The reconstruction of both falls in much the same way, the associative one's somewhat lower; its
 # KL_Z starts high, while it is cheap, and settles below that of the paper's recipe; KL_Y of the paper's recipe drops to zero at once, that of the associative one stays near ten nats.
 #
-# Both learn: 146.0 and 134.0 nats/image on validation, from more than 600 at the start. The second is 12 nats better, and nothing in either total says that only one of the two reads its
+# Both learn: 146.9 and 133.7 nats/image on validation, from more than 600 at the start. The second is 13 nats better, and nothing in either total says that only one of the two reads its
 # memory.
 #
 # ## 4 · What the total does not say
@@ -396,7 +396,7 @@ for name in models:
 # nats. The swap tells.)
 #
 # In the right column the keys cost about ten nats and are worth them: take them away, or swap the memory, and the score gets much worse. The order in which the cues are
-# shown does not matter, since each is looked up; and 92 % of the images come back from memory alone. Our reading of the paper's recipe stays there when it is trained for longer, at this size: after 16,000 steps
+# shown does not matter, since each is looked up; and 90 % of the images come back from memory alone. Our reading of the paper's recipe stays there when it is trained for longer, at this size: after 16,000 steps
 # (41 epochs) a swap costs 0.04 nats ([results](../docs/results.md), `mnist-paper-cpu`).
 #
 # Placing the images is not enough for that. With the same placed write and an address computed from the image alone (`recipe="content"`, nearer to the paper), memory use sets in late and

@@ -65,9 +65,6 @@ def test_shapes_are_compared_before_numbers_are_copied():
 
 
 def test_anything_can_be_shown():
-    assert [show(ANSWERS[a]())[:40] for a in ("unfinished", "a list in itself", "deep")] == [
-        "a Broken",
-        "a list",
-        "a list",
-    ]
+    assert show(ANSWERS["unfinished"]()) == "a Broken"
+    assert show(ANSWERS["a list in itself"]()) == show(ANSWERS["deep"]()) == "[[[[[a list]]]]]"
     assert show(ANSWERS["quantised"]()) == "a sparse, quantised or meta tensor of shape [2]"

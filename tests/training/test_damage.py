@@ -19,6 +19,7 @@ from kpp_lib.training import checkpoint as ckpt
 from kpp_lib.training import state
 from kpp_lib.training.atomic import CARD, LOG, TRAINING, WEIGHTS
 from kpp_lib.training.card import seal
+from kpp_lib.training.optim import make_optimizer
 
 CONFIG = kpp.Config.preset("tiny", "associative", steps=2, episodes=2)
 MUTATIONS = 1000  # of each file
@@ -187,7 +188,7 @@ def taken(found, name, model=None):
     if name == WEIGHTS:
         return ckpt.load_weights(model, found)
     try:
-        ckpt.unpack_optimizer(ckpt.unpack(found, TRAINING), torch.optim.AdamW(model.parameters()))
+        ckpt.unpack_optimizer(ckpt.unpack(found, TRAINING), make_optimizer(model, model.config))
     except ValueError as error:
         raise kpp.CheckpointError(f"{error}; expected") from error
 

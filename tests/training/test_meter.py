@@ -154,6 +154,6 @@ def test_minutes_are_a_number_above_nothing(tmp_path, wrong):
 
 
 def test_minutes_for_real(tmp_path):
-    """A run of three seconds: it is measured, and ends with the steps that it chose."""
+    """Twelve seconds: the run is measured, and ends with the steps that it chose, or saved where its time was up."""
     model = kpp.fit(kpp.Config.preset("tiny", episodes=1), bar_set(), tmp_path, minutes=0.2, device="cpu", quiet=True)
-    assert kpp.load_card(tmp_path / "last")["step"] == model.config.steps >= 1
+    assert 1 <= kpp.load_card(tmp_path / "last")["step"] <= model.config.steps

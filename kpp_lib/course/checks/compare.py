@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 SMALL = 12  # numbers that are shown one by one
+DEEPEST = 5  # lists in lists that are shown
 
 
 class Difference(NamedTuple):
@@ -33,25 +34,30 @@ def difference(got: Any, expected: Any, tolerance: float) -> Difference | None:
     return Difference(show(got), show(expected))
 
 
-def show(value: Any) -> str:
-    """A value in one line: numbers rounded to four digits, a large tensor by its shape. Never raises."""
+def show(value: Any, depth: int = 0) -> str:
+    """A value in one line: numbers rounded to four digits, a large tensor by its shape. Never raises.
+
+    depth: how many lists and dicts the value lies in; below `DEEPEST` their kind is all that is said.
+    """
     try:
-        return _shown(value)
-    except Exception:  # a reader's own class may be unfinished, a list may hold itself
+        return _shown(value, depth)
+    except Exception:  # a reader's own class may be unfinished
         return f"a {type(value).__name__}"
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, depth: int) -> str:
     if isinstance(value, Tensor):
         if not _plain(value) or value.numel() > SMALL:
             return f"a {'' if _plain(value) else 'sparse, quantised or meta '}tensor of shape {list(value.shape)}"
         return _list(value.detach().tolist())
+    if isinstance(value, list | tuple | dict) and depth == DEEPEST:  # a list may hold itself
+        return f"a {type(value).__name__}"
     if isinstance(value, list | tuple):
         if len(value) > SMALL or any(isinstance(v, Tensor) and v.numel() > SMALL for v in value):
             return f"a {type(value).__name__} of {len(value)}"
-        return "[" + ", ".join(show(v) for v in value) + "]"
+        return "[" + ", ".join(show(v, depth + 1) for v in value) + "]"
     if isinstance(value, dict) and len(value) <= SMALL:
-        return ", ".join(f"{name}: {show(v)}" for name, v in value.items())
+        return ", ".join(f"{name}: {show(v, depth + 1)}" for name, v in value.items())
     if isinstance(value, float):
         return f"{value:.4g}"
     text = repr(value)
