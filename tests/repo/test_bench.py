@@ -12,12 +12,29 @@ import bench_rows
 import bench_step
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision.models import resnet18
 
 from kpp_lib import Config
+from kpp_lib.training.checkpoint import make_model
 from kpp_lib.training.device import SWITCHES, Speed
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+
+
+def test_the_floor_of_a_step_is_the_arithmetic_that_the_page_names():
+    """Multiply-adds of a forward pass of one image, by torch's counter: K++ of preset paper, and a bare ResNet-18."""
+    model, net = make_model(Config.preset("paper", "paper")).eval(), resnet18().eval()
+    net.conv1 = torch.nn.Conv2d(1, 64, 7, 2, 3, bias=False)
+    x, millions = torch.zeros(1, 32, 1, 28, 28), []
+    for run in (lambda: model(x), lambda: net(x[0])):
+        with torch.no_grad(), FlopCounterMode(display=False) as counted:
+            run()
+        millions.append(counted.get_total_flops() / 2 / 32 / 1e6)
+    ours, bare = millions
+    assert f"{ours:.0f} against {bare:.0f} million multiply-adds in a forward pass" in PAGE
+    assert f"as torch counts them: {ours / bare:.2f}." in PAGE
 
 
 def test_a_row_is_a_median_with_quartiles_held_to_its_goal():
