@@ -241,8 +241,8 @@ def test_after_a_killed_worker_and_a_killed_parent_the_numbers_are_the_same(tmp_
         mine, whole = (json.loads((d / f"{job.id}.json").read_text()) for d in (out, plain))
         assert mine["scores"] == whole["scores"] and mine["training"]["valid"] == whole["training"]["valid"]
         assert mine["training"]["step"] == 40 and mine["seed"] == 0 and mine["command"].startswith("kpp sweep")
-        about = ("config", "commit", "hardware", "data", "seconds")
-        assert all(mine[key] for key in about) and mine["training"]["data"]["digest"]
+        about = ("config", "commit", "hardware", "data")
+        assert all(mine[key] for key in about) and mine["seconds"] >= 0 and mine["training"]["data"]["digest"]
 
 
 def worker_of(log):

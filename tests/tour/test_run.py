@@ -50,7 +50,7 @@ def course(tmp_path_factory):
         new_markdown_cell("## A <picture>"),
         new_code_cell(f"png = '{PNG}'\n{PICTURE}"),
         new_markdown_cell("*Picture:* one red & lonely pixel."),
-        new_code_cell("import time\nheld = b'x' * (300 * 2**20)\ntime.sleep(0.5)"),
+        new_code_cell("import time\nheld = b'x' * (600 * 2**20)\ntime.sleep(0.5)"),
     )  # fmt: skip
     write(
         notebooks, "01_fails",
@@ -154,9 +154,9 @@ def test_one_progress_line_per_notebook(course):
 
 
 def test_kernels_side_by_side_are_measured_one_by_one(course):
-    """00 holds 300 MiB more while 01 runs beside it."""
+    """00 holds 600 MiB more while 01 runs beside it; how much of a library a kernel has in memory varies by 100 MiB."""
     peak = {name: visit["peak_mib"] for name, visit in course.report["notebooks"].items()}
-    assert peak["00_good"] > peak["01_fails"] + 250
+    assert peak["00_good"] > peak["01_fails"] + 300
 
 
 def test_the_notebooks_that_the_parameters_name_start_first(course):
