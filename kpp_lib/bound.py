@@ -27,6 +27,7 @@ class Bound:
     recon: Tensor  # -ln p(x_t | z_t), summed over pixels
     kl_z: Tensor  # KL[q(z_t | X) || p(z_t | M_hat, y_t)]
     kl_y: Tensor  # KL[q(y_t | X) || p(y_t)], summed over the K keys
+    code: Tensor | None = None  # in training with keys="allocated": what trains the content code; no part of the total
 
     @property
     def total(self) -> Tensor:
@@ -35,11 +36,13 @@ class Bound:
 
     def weighted(self, beta_z: float = 1.0, beta_y: float = 1.0) -> Tensor:
         """The training loss with KL weights in [0, 1]; a bound only where both are 1."""
-        return self.recon + beta_z * self.kl_z + beta_y * self.kl_y
+        loss = self.recon + beta_z * self.kl_z + beta_y * self.kl_y
+        return loss if self.code is None else loss + self.code
 
     def mean(self) -> Bound:
         """The terms averaged over all images."""
-        return Bound(self.recon.mean(), self.kl_z.mean(), self.kl_y.mean())
+        code = None if self.code is None else self.code.mean()
+        return Bound(self.recon.mean(), self.kl_z.mean(), self.kl_y.mean(), code)
 
     def __str__(self) -> str:
         m = self.mean()
@@ -113,6 +116,13 @@ def regroup(p: Independent, b: int, t: int) -> Independent:
     """The same Gaussians in another batch shape [b, t], such as each image as an episode of its own."""
     mean, std = (v.reshape(b, t, *v.shape[2:]) for v in (p.mean, p.stddev))
     return normal(mean, std, p.reinterpreted_batch_ndims)
+
+
+def product(p: Independent, q: Independent) -> Independent:
+    """The Gaussian proportional to p times q: precisions add, means are weighted with them."""
+    by_p, by_q = p.variance.reciprocal(), q.variance.reciprocal()
+    variance = (by_p + by_q).reciprocal()
+    return normal((p.mean * by_p + q.mean * by_q) * variance, variance.sqrt(), p.reinterpreted_batch_ndims)
 
 
 def bound_terms(

@@ -44,10 +44,19 @@ class Config:
     # T, images per episode; not stated for Table 1, 32 in the Kanerva machines it compares with
     length: int = count(32)
     reads: int = count(2)  # K, keys per image (section 4.3)
-    latent: int = count(64)  # L, size of z; not in the paper
+    # z: one vector, or maps [C, h, w] at a quarter of the image's side, without a dense layer; not in the paper
+    latents: str = choice("vector", "maps")
+    latent: int = count(64)  # L, size of a vector; not in the paper
+    latent_channels: int = count(4)  # C of maps; L = C * h * w
+    # q(z): from the image alone, q(Z|X), as section 3.2 has it; or that times p(Z|M_hat, Y), so that q meets its prior
+    # (footnote 2 names the DKM's q(Z|X, Y, M))
+    posterior: str = choice("encoder", "with_prior")
     log_var_range: tuple[float, float] = span(-6.0, 2.0)  # of q(z) and p(z), kept by a soft clamp; not in the paper
     # --- encoder f_enc (section 3.3, Appendix E) ----------------------------------------------------------------
+    trunk: str = choice("resnet18", "small")  # "small": two strided convolutions and three residual blocks; ours
     widths: tuple[int, int, int, int] = counts(16, 32, 64, 128)  # channels of the four ResNet-18 stages
+    # channels at a half and at a quarter of the image's side: of the small trunk, and of the nets around maps
+    map_widths: tuple[int, int] = counts(24, 48)
     stem: str = choice("small", "imagenet")  # "imagenet": 7x7/2 + max-pool; "small": one 3x3/2
     # what the last maps become before the linear layer to e_t: ResNet's mean over pixels, or all pixels. At 28x28 the
     # ImageNet stem ends at 1x1, where both are the same; the small stem ends at 2x2, and the mean would lose 3/4
@@ -65,9 +74,13 @@ class Config:
     memory_channels: int = count(3)
     # the paper's; "slot_pooled" and "placed" are ours; "none": a memory-free VAE
     write: str = choice("pooled", "slot_pooled", "placed", "none")
+    # pooled: how an episode's embeddings become one; the paper names none, its author's other code has a recurrent one
+    pooling: str = choice("mean", "sum", "max", "attention", "recurrent")
     writer_base: int = count(64)  # channels of the writer's first map, halved per layer (Appendix E: 256)
     # Appendix E says "deep linear", section 3.3 "non-linearly": we default to the latter
     writer_linear: bool = flag(False)
+    write_window: float = number(0.0, least=0, most=1)  # placed: half-width of a block as written; 0: as it is read
+    write_size: int = count(0, least=0)  # placed, latents="maps": side of a block as written, pixels; 0: block_size
     place_floor: float = number(0.1, above=0)  # placed write: added to the summed masks, fades the rim of a lone block
     block_size: int = power_of_two(16, least=4)  # g, side of a block as read; not in the paper
     read_mode: str = choice("bilinear", "nearest")  # eq. 9
@@ -75,13 +88,15 @@ class Config:
     align_corners: bool = flag(False)  # not in the paper; PyTorch's default since 1.3
     # --- keys (eq. 6) -------------------------------------------------------------------------------------------
     # the paper's, from e_t; ours: those batch-normalised ("content_bn"), from the position in the episode ("slots"), or
-    # written by position and found by searching the memory ("lookup")
-    keys: str = choice("content", "content_bn", "slots", "lookup")
+    # written by position and found by searching the memory ("lookup"), or written where their content belongs and found
+    # so ("allocated")
+    keys: str = choice("content", "content_bn", "slots", "lookup", "allocated")
     # lookup: chance that a bit of the cue differs from the picture it is a copy of
     lookup_flip: float = number(0.1, above=0, below=0.5)
     # key -> window (s, x, y); the paper bounds it to [-1, 1] without saying how
-    squash: str = choice("tanh", "in_frame", "fixed", "clip", "none")
-    window: float = number(0.25, above=0, most=1)  # half-width s of the window as a fraction of M, where squash="fixed"
+    squash: str = choice("tanh", "in_frame", "fixed", "centre", "clip", "none")
+    # half-width s of the window as a fraction of M, where squash is "fixed" or "centre"
+    window: float = number(0.25, above=0, most=1)
     key_spread: float = number(0.9, above=0)  # content_bn: standard deviation of the key means over the data
     key_log_var: float = number(0.0)  # added to the network's log-variance: where q(y) starts
     # of q(y): at -7 a fixed window of s = 0.25 is placed to within a pixel of M. Without a floor, keys that are still
@@ -90,6 +105,9 @@ class Config:
     # --- prior and decoder --------------------------------------------------------------------------------------
     prior_base: int = count(16)  # channels of the prior's first convolution, doubled per layer
     decoder_base: int = count(128)  # channels of the decoder's first map, halved per layer
+    # equation 4 writes p(X|Z, M, Y) and section 3.4 sends the blocks to the decoder; Figures 4 and 5 route them through
+    # the prior into z, and so do we
+    decoder_sees: str = choice("z", "z_and_blocks")
     # --- objective ----------------------------------------------------------------------------------------------
     # fraction of the steps over which KL_Z's weight goes 0 -> 1; it is 1 at the end, always
     kl_z_warmup: float = fraction(0.0)
@@ -97,6 +115,9 @@ class Config:
     # up to this share of the cue's bits is flipped in training (uniform per image): q sees a noisy x, the write and the
     # likelihood the clean one. Without it, keys are a hash: one other bit, another place. Ours
     cue_noise: float = fraction(0.0)
+    # T in training, as many images a step: always `length`; 2, 4, ... up to it over the first half of the steps; or
+    # drawn from `length` and its doublings, up to all images of the step
+    lengths: str = choice("fixed", "growing", "mixed")
     # --- optimisation (Appendix E) ------------------------------------------------------------------------------
     episodes: int = count(4)  # B, episodes per step
     steps: int = count(16_000)
@@ -115,9 +136,22 @@ class Config:
         if self.shift != "none" and min(self.widths) < self.shift_div:
             least = f"at least shift_div = {self.shift_div} channels each, so that a shift moves something"
             raise wrong("widths", self.widths, least)
-        if self.write == "placed" and self.squash not in ("in_frame", "fixed"):
+        if self.lengths == "growing" and self.length & (self.length - 1):
+            raise wrong("length", self.length, "a power of two with lengths='growing'")
+        if self.decoder_sees == "z_and_blocks" and self.write == "none":
+            raise wrong("decoder_sees", self.decoder_sees, "'z' with write='none': there are no blocks")
+        if self.trunk == "small" and self.shift != "none":
+            raise wrong("shift", self.shift, "'none' with trunk='small', which sees each image by itself")
+        if self.keys == "allocated" and self.latents != "maps":
+            raise wrong("latents", self.latents, "'maps' with keys='allocated', whose content codes are made from maps")
+        if self.keys == "allocated" and self.squash != "centre":
+            raise wrong("squash", self.squash, "'centre' with keys='allocated', whose cells fill the memory")
+        if self.write == "placed" and self.squash not in ("in_frame", "fixed", "centre"):
             frame = "a block can only be placed where its window lies in the memory"
-            raise wrong("squash", self.squash, f"'in_frame' or 'fixed' with write='placed': {frame}")
+            raise wrong("squash", self.squash, f"'in_frame', 'fixed' or 'centre' with write='placed': {frame}")
+        if self.write_window and not (self.squash in ("fixed", "centre") and self.write_window <= self.window):
+            inside = "a narrower window at the place of a read: at most `window`, with squash 'fixed' or 'centre'"
+            raise wrong("write_window", self.write_window, inside)
 
     @classmethod
     def preset(cls, name: str = "cpu", recipe: str = "associative", **overrides: Any) -> Config:
@@ -155,6 +189,22 @@ class Config:
         if not isinstance(name, str) or name not in known:
             raise wrong("Config field", name, f"one of {', '.join(sorted(known))}")
         return known[name]
+
+    @property
+    def latent_side(self) -> int:
+        """Side of the maps of z, pixels: a quarter of the image's, rounded up."""
+        return (self.image_size + 3) // 4
+
+    @property
+    def z_size(self) -> int:
+        """L, how many numbers z has."""
+        return self.latent if self.latents == "vector" else self.latent_channels * self.latent_side**2
+
+    @property
+    def embeds(self) -> bool:
+        """Whether anything looks at the embedding e_t: spatial latents and placed writes take the encoder's maps."""
+        placed = self.latents == "maps" and self.write in ("placed", "none")
+        return not placed or (self.write != "none" and self.keys in ("content", "content_bn"))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `from_dict` takes them back."""
@@ -237,6 +287,23 @@ RECIPES: dict[str, dict[str, Any]] = {
     # the address is the position in the episode: a random-access memory, the contrast. It trains as the associative
     # one does, step for step, and is read otherwise
     "slots": _PLACED | dict(keys="slots", shift="none"),
+    # written where the content belongs, found by searching; z as maps; q(z) meets the prior
+    "allocated": _PLACED
+    | dict(
+        keys="allocated",
+        squash="centre",
+        shift="none",
+        trunk="small",
+        latents="maps",
+        posterior="with_prior",
+        reads=1,
+        window=0.1875,
+        write_window=0.15,
+        block_size=16,
+        write_size=10,
+        key_log_var=-7.0,
+        key_log_var_range=(-9.0, 2.0),
+    ),
     # no memory at all: the baseline that shows what one is worth
     "vae": dict(write="none", shift="none", spectral_norm=False, kl_z_warmup=0.25),
 }
@@ -244,4 +311,4 @@ RECIPES: dict[str, dict[str, Any]] = {
 # Where a recipe needs another value at one size.
 PRESET_RECIPES: dict[tuple[str, str], dict[str, Any]] = {
     ("tiny", recipe): dict(window=0.25, block_size=4) for recipe in ("associative", "content", "slots")
-}
+} | {("tiny", "allocated"): dict(window=0.25, write_window=0.25, block_size=4, write_size=4, map_widths=(8, 8))}

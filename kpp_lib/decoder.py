@@ -2,10 +2,12 @@
 
 The decoder sees z alone. Equation 4 writes p(X|Z, M, Y) and section 3.4 sends the blocks to the decoder, but Figures 4
 and 5 route them through the prior into z; we follow the figures, so the memory can help only through p(Z|M_hat, Y).
+With decoder_sees="z_and_blocks" it sees both, as the equation has it.
 """
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.distributions import Independent
 
@@ -15,12 +17,23 @@ from .likelihood import bernoulli
 
 
 class Decoder(nn.Module):
-    """z [B, T, L] -> p(x_t|z_t), batch shape [B, T], event shape [C, H, W]."""
+    """z [B, T, L] -> p(x_t|z_t), batch shape [B, T], event shape [C, H, W].
 
-    def __init__(self, config: Config) -> None:
+    body: from [N, L] to logits [N, C, H, W]. blocks: a net from blocks [B, T, K, C, g, g] to as many numbers as z has,
+    which stand beside z; None: the decoder sees z alone.
+    """
+
+    def __init__(self, body: nn.Module, blocks: nn.Module | None = None) -> None:
         super().__init__()
-        self.up = UpStack(config.latent, config.decoder_base, config.channels, config.image_size)
+        self.up, self.blocks = body, blocks
 
-    def forward(self, z: Tensor) -> Independent:
-        logits = self.up(z.flatten(0, 1))  # [B*T, C, H, W]
-        return bernoulli(logits.unflatten(0, z.shape[:2]))
+    def forward(self, z: Tensor, blocks: Tensor | None = None) -> Independent:
+        if self.blocks is not None:
+            z = torch.cat([z, self.blocks(blocks)[0]], dim=-1)  # [B, T, 2L]
+        return bernoulli(self.up(z.flatten(0, 1)).unflatten(0, z.shape[:2]))
+
+
+def vector_decoder(config: Config) -> nn.Module:
+    """From z as a vector to logits."""
+    given = 2 if config.decoder_sees == "z_and_blocks" else 1
+    return UpStack(given * config.latent, config.decoder_base, config.channels, config.image_size)

@@ -13,7 +13,8 @@ from .config import Config
 from .inputs import check_choice, check_number, check_tensor
 from .layers import dense
 
-SQUASHES = ("tanh", "in_frame", "fixed", "clip", "none")
+SQUASHES = ("tanh", "in_frame", "fixed", "centre", "clip", "none")
+FIXED = ("fixed", "centre")  # those whose windows are all of one width
 
 
 def squash(y: Tensor, kind: str = "tanh", window: float = 0.25) -> Tensor:
@@ -26,6 +27,7 @@ def squash(y: Tensor, kind: str = "tanh", window: float = 0.25) -> Tensor:
       clip      y / 3, clipped to [-1, 1]
       in_frame  s = sigmoid, centre = tanh * (1 - s): the window lies inside the memory whatever the key
       fixed     s = `window` always, centre = tanh * (1 - s); the first number of the key is then not used
+      centre    s = `window` always, centre = tanh: the centre lies in the memory, the rim of the window may not
 
     Raises ValueError for keys that are no finite numbers [..., 3], an unknown kind, or a window outside (0, 1].
     """
@@ -45,9 +47,9 @@ def squash_unchecked(y: Tensor, kind: str, window: float) -> Tensor:
     if kind == "in_frame":
         # from 0.05: a window of no width cannot be written to
         half = 0.05 + 0.9 * torch.sigmoid(s)
-    else:  # fixed
+    else:  # fixed, centre
         half = torch.full_like(s, window)
-    return torch.cat([half, torch.tanh(centre) * (1 - half)], dim=-1)
+    return torch.cat([half, torch.tanh(centre) * (1.0 if kind == "centre" else 1 - half)], dim=-1)
 
 
 class ContentKeys(nn.Module):
@@ -103,15 +105,10 @@ class SlotKeys(nn.Module):
         return rows(q, slot)
 
 
-def make_keys(config: Config) -> nn.Module:
-    """The key model of `config.keys`."""
-    return SlotKeys(config) if config.keys in ("slots", "lookup") else ContentKeys(config)
-
-
 def key_posterior(mean: Tensor, log_var: Tensor, config: Config) -> Independent:
     """N(mean, exp(log_var + key_log_var)), [..., K, 3]; a number that the squash does not use is left at p(Y), free."""
     q = gaussian(mean, log_var + config.key_log_var, config.key_log_var_range, event_dims=2)
-    if config.squash != "fixed":
+    if config.squash not in FIXED:
         return q
     unused = torch.arange(3, device=mean.device) == 0  # s of (s, x, y); made on the device: copied, it would wait
     return normal(q.mean.masked_fill(unused, 0.0), q.stddev.masked_fill(unused, 1.0), 2)

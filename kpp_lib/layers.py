@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -37,6 +38,18 @@ def _groups(channels: int) -> int:
     return max(g for g in range(1, limit + 1) if channels % g == 0)
 
 
+class Residual(nn.Module):
+    """x + two 3x3 convolutions, each after BatchNorm and ReLU (He et al., 2016, "pre-activation"). [N, C, h, w]."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.BatchNorm2d(channels), nn.BatchNorm2d(channels)
+        self.conv1, self.conv2 = (nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv2(F.relu(self.norm2(self.conv1(F.relu(self.norm1(x))))))
+
+
 class UpStack(nn.Module):
     """Conv-transpose network from a vector to an image: 1x1 -> s0 -> ... -> size, channels halved per layer.
 
@@ -51,7 +64,7 @@ class UpStack(nn.Module):
         width = base
         for side in sides[1:]:
             narrower = max(8, width // 2) if side < size else outputs
-            layers += [*([] if linear else [EvoNormS0(width)]), _doubling(width, narrower, odd=side % 2 == 1)]
+            layers += [*([] if linear else [EvoNormS0(width)]), doubling(width, narrower, odd=side % 2 == 1)]
             width = narrower
         if len(sides) == 1:  # an image of at most 4x4: a layer to go from `base` to `outputs`
             layers += [*([] if linear else [EvoNormS0(width)]), nn.Conv2d(width, outputs, 1)]
@@ -69,7 +82,8 @@ def up_sides(size: int) -> list[int]:
     return sides
 
 
-def _doubling(inputs: int, outputs: int, odd: bool) -> nn.Module:
+def doubling(inputs: int, outputs: int, odd: bool) -> nn.Module:
+    """A conv-transpose layer that doubles the side of maps, or doubles it less one."""
     return nn.ConvTranspose2d(inputs, outputs, 3 if odd else 4, stride=2, padding=1)
 
 

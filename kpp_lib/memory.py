@@ -162,19 +162,44 @@ def place_unchecked(blocks: Tensor, window: Tensor, size: int, floor: float) -> 
 
 
 class PooledWriter(nn.Module):
-    """The paper's write: M = f_mem(mean_t e_t), a conv-transpose network on the pooled embedding (Appendix E).
-
-    The paper does not name its pooling; the mean does not depend on the order of the episode.
-    """
+    """The paper's write: M = f_mem(pool_t e_t), a conv-transpose network on the pooled embedding (Appendix E)."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
+        self.pool = Pool(config)
         self.up = UpStack(
             config.embed, config.writer_base, config.memory_channels, config.memory_size, config.writer_linear
         )
 
     def forward(self, e: Tensor, window: Tensor) -> Tensor:
-        return full(self.up(e.mean(dim=1)))  # [B, T, F] -> [B, F] -> [B, C, S, S]
+        return full(self.up(self.pool(e)))  # [B, T, F] -> [B, F] -> [B, C, S, S]
+
+
+class Pool(nn.Module):
+    """The embeddings of an episode as one: [B, T, F] -> [B, F]. The paper does not name its pooling.
+
+    mean, sum, max do not depend on the order of the episode. attention: four learned queries, each with its own part of
+    the values; it does not either. recurrent: the last state of a GRU.
+    """
+
+    heads = 4
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.kind, width = config.pooling, config.embed
+        if self.kind == "attention":
+            self.scores, self.values = nn.Linear(width, self.heads), nn.Linear(width, width)
+        elif self.kind == "recurrent":
+            self.gru = nn.GRU(width, width, batch_first=True)
+
+    def forward(self, e: Tensor) -> Tensor:
+        if self.kind == "attention":
+            weights = self.scores(e).softmax(dim=1)  # [B, T, heads]
+            parts = self.values(e).tensor_split(self.heads, dim=-1)  # heads of [B, T, F / heads]
+            return torch.cat([(w[..., None] * v).sum(1) for w, v in zip(weights.unbind(-1), parts, strict=True)], -1)
+        if self.kind == "recurrent":
+            return self.gru(e)[1][0]
+        return {"mean": e.mean, "sum": e.sum, "max": e.amax}[self.kind](dim=1)
 
 
 class SlotPooledWriter(nn.Module):

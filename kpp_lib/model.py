@@ -2,54 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import math
+from copy import copy
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Independent
 
-from .bound import Bound, bound_terms, epsilon, exact, full, gaussian, regroup, rows, sample, standard_normal
+from .allocate import AllocatedKeys, cells_for, make_keys
+from .bound import Bound, bound_terms, epsilon, exact, full, gaussian, product, sample, standard_normal
 from .config import Config
-from .decoder import Decoder
+from .doors import images_of, keys_of, memory_of
 from .draws import Share
-from .encoder import Encoder
+from .encoder import make_encoder
+from .heap import Heap
 from .inputs import (
     check_choice,
     check_count,
     check_flag,
     check_generator,
-    check_images,
     check_kind,
-    check_number,
     check_tensor,
     wrong,
 )
-from .keys import SlotKeys, make_keys, squash_unchecked
-from .layers import dense
-from .memory import WRITERS, PriorNet, read_unchecked
+from .keys import squash_unchecked
+from .maps import make_decoder, make_prior_net, make_writer, writes_maps
+from .memory import WRITERS, read_unchecked
+from .posterior import Posterior, infer_z, posterior_net
+from .reading import Reading
 
 Noise = torch.Generator | Share | tuple[Tensor, Tensor] | None  # where samples come from, or epsilon itself (`noise`)
 
 
-class Posterior(NamedTuple):
-    """What the encoder infers from an episode."""
-
-    e: Tensor  # [B, T, F]
-    q_z: Independent  # q(Z|X), event [L]
-    q_y: Independent  # q(Y|X), event [K, 3]: where to read
-    place: Tensor  # [B, T, K, 3]: the key means that a placed write uses; those of q_y but for keys="lookup"
-
-    def rows(self, which: slice | Tensor) -> Posterior:
-        """That of some of the episodes."""
-        return Posterior(self.e[which], rows(self.q_z, which), rows(self.q_y, which), self.place[which])
-
-    def regroup(self, b: int, t: int) -> Posterior:
-        """That of the same images as b episodes of t."""
-        e, place = (v.reshape(b, t, *v.shape[2:]) for v in (self.e, self.place))
-        return Posterior(e, regroup(self.q_z, b, t), regroup(self.q_y, b, t), place)
-
-
-class KanervaPlusPlus(nn.Module):
+class KanervaPlusPlus(Reading, Heap, nn.Module):
     """A VAE whose prior is read from a memory that the episode itself was written into.
 
     >>> memory = model.write(x)            # x [B, T, C, H, W] -> [B, 3, S, S]
@@ -66,14 +52,32 @@ class KanervaPlusPlus(nn.Module):
         check_kind("config", config, Config, "a Config, such as Config.preset('tiny')")
         check_choice("write", config.write, WRITERS)  # "none" is the VAE's
         self.config = c = config
-        self.encoder = Encoder(c, shifted=c.shift == "all")
-        self.write_encoder = Encoder(c, shifted=True) if c.shift == "write" else None
+        self.encoder = make_encoder(c, shifted=c.shift == "all")
+        self.write_encoder = make_encoder(c, shifted=True) if c.shift == "write" else None
         self.key_model = make_keys(c)
-        self.posterior_net = dense(c.embed, 2 * c.latent, c.dense_width, c.dense_layers, c.spectral_norm)
-        self.writer = WRITERS[c.write](c)
-        self.prior_net = PriorNet(c)
-        self.decoder = Decoder(c)
+        self.posterior_net = posterior_net(c)
+        self.writer = make_writer(c)
+        self.prior_net = make_prior_net(c)
+        self.decoder = make_decoder(c)
         self.products: bool | None = None  # how blocks are read, see `read_blocks`
+
+    def holding(self, length: int) -> KanervaPlusPlus:
+        """The same weights with smaller cells where `length` images need them: keys="allocated"; else the model itself.
+
+        Windows, and the spreads of keys, shrink as the cells do.
+        """
+        c, length = self.config, check_count("length", length)
+        scale = cells_for(c.length) / cells_for(length)
+        if c.keys != "allocated" or scale >= 1:
+            return self
+        other, shift = copy(self), 2 * math.log(scale)
+        other._modules = dict(self._modules)
+        low, high = c.key_log_var_range
+        smaller = {"window": c.window * scale, "write_window": c.write_window * scale}
+        other.config = c.replace(length=length, key_log_var_range=(low + shift, high + shift), **smaller)
+        other.key_model = copy(self.key_model)
+        other.key_model.config = other.config
+        return other
 
     # --- inference ----------------------------------------------------------------------------------------------
 
@@ -85,11 +89,19 @@ class KanervaPlusPlus(nn.Module):
         return self._encode(images_of(self, "x", x, grey=True))
 
     def _encode(self, x: Tensor) -> Posterior:
-        e = full(self.encoder(x))
+        seen, keys, code = self.encoder.see(x), self.key_model, None
         with exact(x.device):
-            mean, log_var = self.posterior_net(e).chunk(2, dim=-1)
-            q_y = self.key_model(e)
-        return Posterior(e, gaussian(mean, log_var, self.config.log_var_range), q_y, q_y.mean)
+            if isinstance(keys, AllocatedKeys):
+                code = keys.code(full(seen.maps))
+                q_y = keys.at(keys.allocated(code))
+            else:
+                q_y = keys(seen.maps if seen.e is None else seen.e)
+        return Posterior(seen.e, infer_z(self.posterior_net, seen, self.config), q_y, q_y.mean, seen.maps, code)
+
+    def z_posterior(self, posterior: Posterior, p_z: Independent) -> Independent:
+        """q(z), event [L], where the memory was read as `p_z`: with posterior="with_prior" proportional to the image's
+        Gaussian times p_z, so that z follows what was read; else q(Z|X) as it is."""
+        return product(posterior.q_z, p_z) if self.config.posterior == "with_prior" else posterior.q_z
 
     def infer(self, x: Tensor, memory: Tensor | None = None) -> Posterior:
         """q(Z|X) and q(Y|X) of the episodes x [B, T, C, H, W], binary or grey.
@@ -100,41 +112,9 @@ class KanervaPlusPlus(nn.Module):
         x = images_of(self, "x", x, grey=True)
         memory = None if memory is None else memory_of(self, memory, len(x))
         posterior = self._encode(x)
-        if memory is None and self.config.keys == "lookup":
+        if memory is None and self.searches:
             memory = self._write(x, posterior)
         return self.find(x, posterior, memory)
-
-    def find(self, x: Tensor, posterior: Posterior, memory: Tensor | None) -> Posterior:
-        """`posterior` with the keys that find x in the memory, where keys are looked up; else as it is."""
-        check_kind("posterior", posterior, Posterior, "what encode or infer gives")
-        return posterior._replace(q_y=self.look_up(x, memory)) if self.config.keys == "lookup" else posterior
-
-    def look_up(self, x: Tensor, memory: Tensor, held: Tensor | None = None) -> Independent:
-        """q(Y | X, M): for each image the slot whose picture it is most likely a noisy copy of, at that slot's spread.
-
-        x [B, T, C, H, W], binary or grey, memory [B, 3, S, S]. All slots are read and decoded at their means; a bit of
-        x differs from the picture with probability `lookup_flip`. The Dynamic Kanerva Machine (Wu et al., 2018) too
-        takes the address from the memory: it solves for it. The memory is given and q may depend on it, so equation 4
-        stays a bound. Ours. `held`: slot_pictures(memory), where they are at hand.
-        """
-        x = images_of(self, "x", x, grey=True)
-        memory, held = memory_of(self, memory, len(x)), self._held(held, len(x))
-        with torch.no_grad():
-            pictures = (self.slot_pictures(memory) if held is None else held).flatten(2)  # [B, N, D]
-            ink = pictures + (1 - 2 * pictures) * self.config.lookup_flip  # chance of ink in a copy
-            cue = x.flatten(2)  # [B, T, D]
-            match = cue @ ink.log().mT + (1 - cue) @ (1 - ink).log().mT  # [B, T, N]
-        return self.key_model.at(match.argmax(dim=-1))
-
-    def slot_pictures(self, memory: Tensor) -> Tensor:
-        """What each place of the memory holds, decoded at the means: [B, 3, S, S] -> [B, N, C, H, W].
-
-        For keys that come from a table, keys="lookup" or "slots"; ValueError for others.
-        """
-        memory = memory_of(self, memory)
-        if not isinstance(self.key_model, SlotKeys):
-            raise wrong("keys", self.config.keys, "a model with a table of places, keys='lookup' or 'slots'")
-        return self.read_images(memory, self.key_model.slots().mean.expand(len(memory), -1, -1, -1), sampled=False)
 
     def write(self, x: Tensor, posterior: Posterior | None = None) -> Tensor:
         """The memory of each episode, binary x [B, T, C, H, W] -> [B, 3, S, S]. Deterministic.
@@ -146,13 +126,17 @@ class KanervaPlusPlus(nn.Module):
         if posterior is None:
             return self._write(x, self._encode(x))
         check_kind("posterior", posterior, Posterior, "what encode or infer gives")
-        if posterior.e.shape[:2] != x.shape[:2]:
-            raise wrong("posterior", list(posterior.e.shape[:2]), f"that of x, {list(x.shape[:2])} images")
+        if posterior.place.shape[:2] != x.shape[:2]:
+            raise wrong("posterior", list(posterior.place.shape[:2]), f"that of x, {list(x.shape[:2])} images")
         return self._write(x, posterior)
 
     def _write(self, x: Tensor, posterior: Posterior) -> Tensor:
-        e = posterior.e if self.write_encoder is None else full(self.write_encoder(x))
-        return self.writer(e, squash_unchecked(posterior.place, self.config.squash, self.config.window))
+        c = self.config
+        seen = posterior if self.write_encoder is None else self.write_encoder.see(x)
+        window = squash_unchecked(posterior.place, c.squash, c.window)
+        if c.write_window:  # at the same centre
+            window = torch.cat([torch.full_like(window[..., :1], c.write_window), window[..., 1:]], -1)
+        return self.writer(seen.maps if writes_maps(c) else seen.e, window)
 
     # --- reading and decoding -----------------------------------------------------------------------------------
 
@@ -164,7 +148,7 @@ class KanervaPlusPlus(nn.Module):
     def read(self, memory: Tensor, y: Tensor) -> Tensor:
         """M_hat (eq. 5): memory [B, 3, S, S], y [B, T, K, 3] -> blocks [B, T, K, 3, g, g]."""
         memory = memory_of(self, memory)
-        return self._read(memory, self._keys("y", y, len(memory)))
+        return self._read(memory, keys_of(self, "y", y, len(memory)))
 
     def _read(self, memory: Tensor, y: Tensor) -> Tensor:
         c = self.config
@@ -177,7 +161,7 @@ class KanervaPlusPlus(nn.Module):
     def prior(self, memory: Tensor, y: Tensor) -> Independent:
         """p(Z | M_hat, Y), event [L]: memory [B, 3, S, S], y [B, T, K, 3]."""
         memory = memory_of(self, memory)
-        return self._prior(memory, self._keys("y", y, len(memory)))
+        return self._prior(memory, keys_of(self, "y", y, len(memory)))
 
     def _prior(self, memory: Tensor, y: Tensor) -> Independent:
         mean, log_var = self.prior_net(self._read(memory, y))
@@ -188,9 +172,19 @@ class KanervaPlusPlus(nn.Module):
         shape = (check_count("batch", batch), check_count("length", length), self.config.reads, 3)
         return standard_normal(shape, 2, self._at)
 
-    def decode(self, z: Tensor) -> Independent:
-        """p(X|Z), event [C, H, W]; z [B, T, L]; `.mean` is the picture."""
-        return self.decoder(check_tensor("z", z, ("B", "T", self.config.latent), self._at.device, self._at.dtype))
+    def decode(self, z: Tensor, memory: Tensor | None = None, y: Tensor | None = None) -> Independent:
+        """p(X|Z), event [C, H, W]; z [B, T, L]; `.mean` is the picture.
+
+        With decoder_sees="z_and_blocks" p(X|Z, M, Y): memory [B, 3, S, S] and y [B, T, K, 3] are then needed.
+        """
+        z = check_tensor("z", z, ("B", "T", self.config.z_size), self._at.device, self._at.dtype)
+        if self.config.decoder_sees == "z":
+            return self.decoder(z)
+        memory = memory_of(self, memory, len(z))
+        return self._decode(z, memory, keys_of(self, "y", y, len(memory)))
+
+    def _decode(self, z: Tensor, memory: Tensor, y: Tensor) -> Independent:
+        return self.decoder(z, None if self.config.decoder_sees == "z" else self._read(memory, y))
 
     # --- the bound ----------------------------------------------------------------------------------------------
 
@@ -200,7 +194,7 @@ class KanervaPlusPlus(nn.Module):
         Where keys are looked up, training reads each image where it was written: a bound as well, and one with a
         gradient before there is anything to find. No values are checked here: a GPU would be waited for at every step.
         """
-        return self._bound(x, None, generator, cue, by_position=True)
+        return self.holding(x.shape[1])._bound(x, None, generator, cue, by_position=True)
 
     def noise(self, x: Tensor, generator: torch.Generator | Share | None = None) -> tuple[Tensor, Tensor]:
         """Epsilon of one sample of y and z for x, [B, T, K, 3] and [B, T, L]: what `forward` takes for a generator.
@@ -208,7 +202,7 @@ class KanervaPlusPlus(nn.Module):
         The same draws in the same order; a compiled or captured model cannot draw them itself.
         """
         c, images = self.config, x.shape[:2]
-        return epsilon((*images, c.reads, 3), self._at, generator), epsilon((*images, c.latent), self._at, generator)
+        return epsilon((*images, c.reads, 3), self._at, generator), epsilon((*images, c.z_size), self._at, generator)
 
     def bound(
         self,
@@ -229,18 +223,25 @@ class KanervaPlusPlus(nn.Module):
         cue = None if cue is None else images_of(self, "cue", cue, grey=True, like=x)
         memory = None if memory is None else memory_of(self, memory, len(x))
         check_generator("generator", generator)
-        return self._bound(x, memory, generator, cue, check_flag("by_position", by_position))
+        model = self.holding(x.shape[1]) if memory is None else self
+        return model._bound(x, memory, generator, cue, check_flag("by_position", by_position))
 
     def _bound(
         self, x: Tensor, memory: Tensor | None, generator: Noise, cue: Tensor | None, by_position: bool
     ) -> Bound:
-        b = x.shape[0]
+        b, noise = x.shape[0], generator if isinstance(generator, tuple) else self.noise(x, generator)
         seen = self._encode(x if cue is None else torch.cat([x, cue]))  # one pass, so that BatchNorm sees both alike
         memory = self._write(x, seen.rows(slice(b))) if memory is None else memory
-        posterior = seen.rows(slice(-b, None))
+        written, posterior = seen.rows(slice(b)), seen.rows(slice(-b, None))
         if not by_position:
             posterior = self.find(x if cue is None else cue, posterior, memory)
-        return self._terms(x, posterior, memory, generator)
+        elif self.searches:
+            posterior = posterior._replace(q_y=written.q_y)
+        terms = self._terms(x, posterior, memory, noise)
+        if written.code is None or not self.training:
+            return terms
+        # the keys' own noise: of another loss, so it may be
+        return replace(terms, code=self.key_model.code.loss(written.code, noise[0][:, :, 0, 1:], x))
 
     def terms(self, x: Tensor, posterior: Posterior, memory: Tensor, generator: torch.Generator | None = None) -> Bound:
         """Equation 4's terms of x with one sample of y and z from `posterior`, read from `memory`: [B, T] each."""
@@ -251,87 +252,11 @@ class KanervaPlusPlus(nn.Module):
 
     def _terms(self, x: Tensor, posterior: Posterior, memory: Tensor, generator: Noise) -> Bound:
         of_y, of_z = generator if isinstance(generator, tuple) else (generator, generator)
-        y, z = sample(posterior.q_y, of_y), sample(posterior.q_z, of_z)
-        return bound_terms(
-            x, self.decoder(z), posterior.q_z, self._prior(memory, y), posterior.q_y, self.p_y(*x.shape[:2])
-        )
-
-    # --- pictures -----------------------------------------------------------------------------------------------
-
-    @torch.no_grad()
-    def reconstruct(self, x: Tensor, memory: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
-        """Decoded means [B, T, C, H, W]. With a memory, from memory alone: z ~ p(z | M_hat, y); else z ~ q(z|x).
-
-        x [B, T, C, H, W], binary or grey.
-        """
-        x = images_of(self, "x", x, grey=True)
-        check_generator("generator", generator)
-        if memory is None:
-            return self.decoder(sample(self._encode(x).q_z, generator)).mean
-        memory = memory_of(self, memory, len(x))
-        posterior = self.infer(x, memory)
-        return self.read_images(memory, sample(posterior.q_y, generator), generator)
-
-    @torch.no_grad()
-    def read_images(
-        self, memory: Tensor, y: Tensor, generator: torch.Generator | None = None, sampled: bool = True
-    ) -> Tensor:
-        """What the memory holds at keys y [B, T, K, 3]: decoded z ~ p(z | M_hat, y), or its mean; [B, T, C, H, W]."""
-        p_z, draw = self.prior(memory, y), check_flag("sampled", sampled)
-        check_generator("generator", generator)
-        return self.decoder(sample(p_z, generator) if draw else p_z.mean).mean
-
-    @torch.no_grad()
-    def generate(self, memory: Tensor, n: int = 16, generator: torch.Generator | None = None) -> Tensor:
-        """n pictures from random keys y ~ p(Y) (section 3.4): [B, n, C, H, W]."""
-        memory = memory_of(self, memory)
-        check_generator("generator", generator)
-        y = sample(self.p_y(len(memory), check_count("n", n)), generator)
-        return self.read_images(memory, y, generator)
-
-    @torch.no_grad()
-    def perturb(
-        self, memory: Tensor, keys: Tensor, std: float = 0.1, n: int = 16, generator: torch.Generator | None = None
-    ) -> Tensor:
-        """n pictures around each key, y + N(0, std^2) (section 4.1.1): keys [B, T, K, 3] -> [B, T, n, C, H, W].
-
-        The paper writes N(0, 0.1); we read 0.1 as the standard deviation.
-        """
-        memory = memory_of(self, memory)
-        keys, std = self._keys("keys", keys, len(memory)), check_number("std", std, least=0)
-        check_generator("generator", generator)
-        t, n = keys.shape[1], check_count("n", n)
-        spread = keys[:, :, None].expand(-1, -1, n, -1, -1)  # [B, T, n, K, 3]
-        noise = sample(standard_normal(tuple(spread.shape), 2, keys), generator)
-        pictures = self.read_images(memory, (spread + std * noise).flatten(1, 2), generator)
-        return pictures.unflatten(1, (t, n))
-
-    @torch.no_grad()
-    def iterate(
-        self,
-        x: Tensor,
-        memory: Tensor,
-        steps: int = 10,
-        generator: torch.Generator | None = None,
-        sampled: bool = False,
-        held: Tensor | None = None,
-    ) -> Tensor:
-        """Iterative reading (eq. 7): infer keys from the last picture, read, decode, again; the memory stays as it is.
-
-        x: [B, T, C, H, W], noisy or not, grey or not. Returns [steps + 1, B, T, C, H, W], the input first. Means are
-        fed back; with `sampled`, y and z are drawn (eq. 7 draws y). held: as in `look_up`.
-        """
-        x = images_of(self, "x", x, grey=True)
-        memory, found = memory_of(self, memory, len(x)), self.config.keys == "lookup"
-        check_generator("generator", generator)
-        steps, sampled, held = check_count("steps", steps), check_flag("sampled", sampled), self._held(held, len(x))
-        held = self.slot_pictures(memory) if found and held is None else held  # once: the memory stays as it is
-        pictures = [x]
-        for _ in range(steps):
-            q_y = self.look_up(pictures[-1], memory, held) if found else self._encode(pictures[-1]).q_y
-            y = sample(q_y, generator) if sampled else q_y.mean
-            pictures.append(self.read_images(memory, y, generator, sampled))
-        return torch.stack(pictures)
+        y = sample(posterior.q_y, of_y)
+        p_z = self._prior(memory, y)
+        q_z = self.z_posterior(posterior, p_z)
+        p_x = self._decode(sample(q_z, of_z), memory, y)
+        return bound_terms(x, p_x, q_z, p_z, posterior.q_y, self.p_y(*x.shape[:2]))
 
     # --- checks -------------------------------------------------------------------------------------------------
 
@@ -339,25 +264,3 @@ class KanervaPlusPlus(nn.Module):
     def _at(self) -> Tensor:
         """A tensor on the device and of the dtype of the weights."""
         return next(self.parameters())
-
-    def _keys(self, name: str, y: Any, episodes: int) -> Tensor:
-        return check_tensor(name, y, (episodes, "T", self.config.reads, 3), self._at.device, self._at.dtype)
-
-    def _held(self, held: Any, episodes: int) -> Tensor | None:
-        c = self.config
-        shape = (episodes, c.length, c.channels, c.image_size, c.image_size)
-        return None if held is None else check_images("held", held, shape, self._at.device, self._at.dtype, grey=True)
-
-
-def images_of(model: nn.Module, name: str, x: Any, grey: bool = False, like: Tensor | None = None) -> Tensor:
-    """Images [B, T, C, H, W] for a model, or those of the shape of `like`; see `inputs.check_images`."""
-    c, at = model.config, next(model.parameters())
-    b, t = ("B", "T") if like is None else like.shape[:2]
-    return check_images(name, x, (b, t, c.channels, c.image_size, c.image_size), at.device, at.dtype, grey)
-
-
-def memory_of(model: KanervaPlusPlus, memory: Any, episodes: int | None = None) -> Tensor:
-    """Memories [B, 3, S, S] for a model, one per episode where their number is given; see `inputs.check_tensor`."""
-    c, at, b = model.config, next(model.parameters()), "B" if episodes is None else episodes
-    shape = (b, c.memory_channels, c.memory_size, c.memory_size)
-    return check_tensor("memory", memory, shape, at.device, at.dtype)

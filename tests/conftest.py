@@ -1,5 +1,6 @@
 """Fixtures shared by the test files, and how the files are shared between processes."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,12 @@ from tiny_data import contents, digits, drawings, no_sources, released, root  # 
 
 HERE = Path(__file__).resolve().parent
 LONGEST = ("browser", "training", "sweep")  # these folders begin first, or one process would end with them alone
+
+
+def pytest_configure(config):
+    """Started in the background, a shell has Ctrl-C ignored, by us and by all that we start; here it is tested."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):

@@ -101,16 +101,13 @@ def test_log_variance_keeps_its_range_and_its_gradient():
 
 def test_importance_bound_of_a_gaussian_model_closes_on_the_exact_value():
     """p(z) = N(0,1), p(x|z) = N(z,1): -ln p(x) is known; the one-sample bound is above it, many samples reach it."""
-    x, g = torch.tensor([0.7]), seeded(5)
-    p_z, q_z = (Independent(Normal(torch.tensor([m]), torch.tensor([s])), 1) for m, s in ((0.0, 1.0), (0.2, 0.9)))
-    nothing = Independent(Normal(torch.zeros(1), torch.ones(1)), 1)
-    exact = -Normal(0.0, math.sqrt(2)).log_prob(x).item()
-
-    def draw():
-        z, y = sample(q_z, g), sample(nothing, g)
-        return log_weight(x, z, y, Independent(Normal(z, torch.ones(1)), 1), q_z, p_z, nothing, nothing)
-
-    log_w = torch.stack([draw() for _ in range(40_000)])
+    n, g = 40_000, seeded(5)
+    x, ones = torch.full((n, 1), 0.7), torch.ones(n, 1)
+    p_z, q_z = (Independent(Normal(m * ones, s * ones), 1) for m, s in ((0.0, 1.0), (0.2, 0.9)))
+    nothing = Independent(Normal(0 * ones, ones), 1)
+    exact = -Normal(0.0, math.sqrt(2)).log_prob(x[0]).item()
+    z, y = sample(q_z, g), sample(nothing, g)
+    log_w = log_weight(x, z, y, Independent(Normal(z, ones), 1), q_z, p_z, nothing, nothing)
     single, many = -log_w.mean().item(), importance_bound(log_w).item()
     assert single > exact + 0.01
     assert abs(many - exact) < 0.01

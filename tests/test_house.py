@@ -13,6 +13,8 @@ FLOORS = (
     ("fields",),
     ("config", "bound", "likelihood", "layers", "data"),
     ("encoder", "keys", "memory", "decoder"),
+    ("maps", "allocate", "posterior", "doors"),
+    ("reading", "heap"),
     ("model",),
     ("baselines",),
     ("training",),

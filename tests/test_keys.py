@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from kpp_lib import Config, seeded
-from kpp_lib.keys import make_keys, slot_table, squash
+from kpp_lib.allocate import make_keys
+from kpp_lib.keys import slot_table, squash
 
 
 def random_keys(n=20_000):

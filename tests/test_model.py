@@ -21,11 +21,11 @@ def test_shapes_and_a_gradient_for_every_parameter(recipe, overrides):
     k = model.config.reads
     assert memory.shape == (2, 3, 16, 16)
     assert model.read(memory, q.q_y.mean).shape == (2, 4, k, 3, 4, 4)
-    assert model.prior(memory, q.q_y.mean).mean.shape == q.q_z.mean.shape == (2, 4, 8)
+    assert model.prior(memory, q.q_y.mean).mean.shape == q.q_z.mean.shape == (2, 4, model.config.z_size)
     bound = model.bound(x, generator=seeded(0))
     assert bound.total.shape == (2, 4) and torch.isfinite(bound.total).all()
     assert torch.all(bound.kl_z >= 0) and torch.all(bound.kl_y >= 0)
-    bound.total.mean().backward()
+    bound.weighted().mean().backward()
     missing = [n for n, p in model.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()]
     assert not missing
 
@@ -37,7 +37,8 @@ def test_what_a_model_gives_can_be_saved_as_it_is(recipe, tmp_path):
     with torch.no_grad():
         memory, q = model.write(x), model.infer(x)
         y, p_z = q.q_y.mean, model.prior(memory, q.q_y.mean)
-        given = {"memory": memory, "z": q.q_z.mean, "z_std": q.q_z.stddev, "y": y, "y_std": q.q_y.stddev, "e": q.e}
+        given = {"memory": memory, "z": q.q_z.mean, "z_std": q.q_z.stddev, "y": y, "y_std": q.q_y.stddev}
+        given |= {n: v for n, v in (("e", q.e), ("maps", q.maps), ("code", q.code)) if v is not None}
         given |= {"place": q.place, "blocks": model.read(memory, y), "p_z": p_z.mean, "p_z_std": p_z.stddev}
         given |= {"pictures": model.iterate(x, memory, 2), "window": model.window(y)}
     save_file({name: v.clone(memory_format=torch.preserve_format) for name, v in given.items()}, tmp_path / "all")

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Independent, kl_divergence
 
-from ..bound import Bound, epsilon, exact, full, gaussian, sample, standard_normal
+from ..bound import Bound, epsilon, product, sample, standard_normal
 from ..config import Config
-from ..decoder import Decoder
+from ..doors import images_of
 from ..draws import Share
-from ..encoder import Encoder
+from ..encoder import make_encoder
 from ..inputs import check_count, check_generator, check_kind, check_tensor
-from ..layers import dense
-from ..model import images_of
+from ..maps import make_decoder
+from ..posterior import infer_z, posterior_net
 
 Noise = torch.Generator | Share | tuple[Tensor] | None
 
@@ -30,21 +30,17 @@ class VAE(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = check_kind("config", config, Config, "a Config, such as Config.preset('tiny', 'vae')")
-        self.encoder = Encoder(config, shifted=False)
-        self.posterior_net = dense(
-            config.embed, 2 * config.latent, config.dense_width, config.dense_layers, config.spectral_norm
-        )
-        self.decoder = Decoder(config)
+        self.encoder = make_encoder(config, shifted=False)
+        self.posterior_net = posterior_net(config)
+        self.decoder = make_decoder(config)
 
     def infer(self, x: Tensor) -> Independent:
         """q(z_t|x_t), event [L]; x [B, T, C, H, W], binary or grey."""
         return self._infer(images_of(self, "x", x, grey=True))
 
     def _infer(self, x: Tensor) -> Independent:
-        e = full(self.encoder(x))
-        with exact(x.device):
-            mean, log_var = self.posterior_net(e).chunk(2, dim=-1)
-        return gaussian(mean, log_var, self.config.log_var_range)
+        q_z = infer_z(self.posterior_net, self.encoder.see(x), self.config)
+        return product(q_z, self._p_z(q_z.mean)) if self.config.posterior == "with_prior" else q_z
 
     def forward(self, x: Tensor, generator: Noise = None, cue: Tensor | None = None) -> Bound:
         """`bound` without its checks: the training step, and the name that DistributedDataParallel wraps."""
@@ -52,7 +48,7 @@ class VAE(nn.Module):
 
     def noise(self, x: Tensor, generator: torch.Generator | Share | None = None) -> tuple[Tensor]:
         """Epsilon of one sample of z for x, [B, T, L], as `KanervaPlusPlus.noise` has it."""
-        return (epsilon((*x.shape[:2], self.config.latent), next(self.parameters()), generator),)
+        return (epsilon((*x.shape[:2], self.config.z_size), next(self.parameters()), generator),)
 
     def bound(self, x: Tensor, generator: torch.Generator | None = None, cue: Tensor | None = None) -> Bound:
         """-ELBO in its terms, [B, T], nats per image; kl_y is zero, there are no keys.
@@ -68,9 +64,7 @@ class VAE(nn.Module):
         q_z = self._infer(x if cue is None else cue)
         z = sample(q_z, generator[0] if isinstance(generator, tuple) else generator)
         recon = -self.decoder(z).log_prob(x)
-        return Bound(
-            recon, kl_divergence(q_z, standard_normal(tuple(q_z.mean.shape), 1, q_z.mean)), torch.zeros_like(recon)
-        )
+        return Bound(recon, kl_divergence(q_z, self._p_z(q_z.mean)), torch.zeros_like(recon))
 
     @torch.no_grad()
     def iterate(self, x: Tensor, steps: int = 10) -> Tensor:
@@ -85,7 +79,10 @@ class VAE(nn.Module):
 
     def p_z(self, like: Tensor) -> Independent:
         """p(z) = N(0, I) of the shape of `like`, event [L]."""
-        like = check_tensor("like", like, ("B", "T", self.config.latent))
+        like = check_tensor("like", like, ("B", "T", self.config.z_size))
+        return self._p_z(like)
+
+    def _p_z(self, like: Tensor) -> Independent:
         return standard_normal(tuple(like.shape), 1, like)
 
     @torch.no_grad()
@@ -99,4 +96,4 @@ class VAE(nn.Module):
         """n decoded means of z ~ N(0, I): [1, n, C, H, W]."""
         like, n = next(self.parameters()), check_count("n", n)
         check_generator("generator", generator)
-        return self.decoder(sample(standard_normal((1, n, self.config.latent), 1, like), generator)).mean
+        return self.decoder(sample(standard_normal((1, n, self.config.z_size), 1, like), generator)).mean

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from ..bound import gaussian
+from ..doors import memory_of
 from ..inputs import check_choice, check_count, check_kind, check_number, check_tensor, wrong
 from ..keys import SQUASHES, squash
 from ..memory import read_blocks
-from ..model import KanervaPlusPlus, memory_of
+from ..model import KanervaPlusPlus
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,11 @@ from torch import Tensor
 
 from ..data.episodes import seeded
 from ..data.noise import KINDS, add_noise
+from ..doors import images_of, memory_of
 from ..inputs import Words, check_count, check_images, check_kind, check_named, check_tensor, wrong
 from ..memory import read_blocks, window_grid
-from ..model import KanervaPlusPlus, Posterior, images_of, memory_of
+from ..model import KanervaPlusPlus
+from ..posterior import Posterior
 from . import boards, plots
 from .keyspace import look, pictures, read_and_way
 

@@ -15,10 +15,12 @@ from torch.distributions import Categorical, MixtureSameFamily, kl_divergence
 
 from ..baselines import VAE
 from ..bound import bound_terms, importance_bound, log_weight, sample
+from ..doors import images_of
 from ..draws import draw
 from ..inputs import Words, check_generator, check_kind, wrong
 from ..keys import SlotKeys
-from ..model import KanervaPlusPlus, Posterior, images_of
+from ..model import KanervaPlusPlus
+from ..posterior import Posterior
 
 Score = Callable[..., Tensor]  # of (model, x, generator)
 
@@ -34,8 +36,10 @@ def prior_keys(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator) ->
     """recon + KL_Z with keys y ~ p(Y) in place of q(Y|X), nats. Equal to the total less KL_Y: the keys say nothing."""
     q = model.infer(x)
     p_y = model.p_y(*x.shape[:2])
-    p_z = model.prior(model.write(x, q), sample(p_y, generator))
-    bound = bound_terms(x, model.decode(sample(q.q_z, generator)), q.q_z, p_z, p_y, p_y)
+    memory, y = model.write(x, q), sample(p_y, generator)
+    p_z = model.prior(memory, y)
+    q_z = model.z_posterior(q, p_z)
+    bound = bound_terms(x, model.decode(sample(q_z, generator), memory, y), q_z, p_z, p_y, p_y)
     return bound.recon + bound.kl_z
 
 
@@ -43,10 +47,12 @@ def even_places(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator) -
     """Total with p(Y) an even mixture over the places of the memory in place of N(0, I), nats: an address costs at most
     ln T. A bound of that other model (ours), of the same weights; for keys that come from a table only."""
     q = model.infer(x)
-    y, z, places = sample(q.q_y, generator), sample(q.q_z, generator), model.key_model.slots()
+    memory, y, places = model.write(x, q), sample(q.q_y, generator), model.key_model.slots()
+    p_z = model.prior(memory, y)
+    q_z = model.z_posterior(q, p_z)
     even = Categorical(logits=torch.zeros(places.batch_shape, device=y.device), validate_args=False)
     p_y = MixtureSameFamily(even, places, validate_args=False)
-    bound = bound_terms(x, model.decode(z), q.q_z, model.prior(model.write(x, q), y), q.q_y, q.q_y)
+    bound = bound_terms(x, model.decode(sample(q_z, generator), memory, y), q_z, p_z, q.q_y, q.q_y)
     return bound.recon + bound.kl_z + q.q_y.log_prob(y) - p_y.log_prob(y)
 
 
@@ -54,8 +60,10 @@ def mean_decoding(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator)
     """The three terms at the means of z and y, nats. NOT a bound: it takes no noise and pays for some (what the public
     code of the paper's author computes in eval mode)."""
     q = model.infer(x)
-    p_z = model.prior(model.write(x, q), q.q_y.mean)
-    return bound_terms(x, model.decode(q.q_z.mean), q.q_z, p_z, q.q_y, model.p_y(*x.shape[:2])).total
+    memory, y = model.write(x, q), q.q_y.mean
+    p_z = model.prior(memory, y)
+    q_z = model.z_posterior(q, p_z)
+    return bound_terms(x, model.decode(q_z.mean, memory, y), q_z, p_z, q.q_y, model.p_y(*x.shape[:2])).total
 
 
 def leave_one_out(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator, share: float = 0.25) -> Tensor:
@@ -96,8 +104,9 @@ def importance(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator, sa
     memory, p_y = model.write(x, q), model.p_y(*x.shape[:2])
 
     def weight() -> Tensor:
-        y, z = sample(q.q_y, generator), sample(q.q_z, generator)
-        return log_weight(x, z, y, model.decode(z), q.q_z, model.prior(memory, y), q.q_y, p_y)
+        p_z = model.prior(memory, y := sample(q.q_y, generator))
+        q_z = model.z_posterior(q, p_z)
+        return log_weight(x, z := sample(q_z, generator), y, model.decode(z, memory, y), q_z, p_z, q.q_y, p_y)
 
     return importance_bound(torch.stack([weight() for _ in range(samples)]))
 

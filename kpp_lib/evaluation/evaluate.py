@@ -19,6 +19,7 @@ from ..config import Config
 from ..data.episodes import Batch, Episodes, seeded
 from ..data.images import Images, ImageSet
 from ..inputs import Words, check_count, check_flag, check_kind, trusted, wrong
+from ..model import KanervaPlusPlus
 from ..training.checkpoint import Model
 from ..training.provenance import commit, data_card, hardware
 from .diagnostics import SCORES, scores_of
@@ -82,6 +83,7 @@ def evaluate(
         raise ValueError(f"length: got T = {length} for {total} images, expected at least two episodes' worth")
     split = _part(split, total)
     split = split.to(device) if device.type == "cuda" else split
+    model = model.holding(length) if isinstance(model, KanervaPlusPlus) else model
     was_training, began, code = model.training, time.monotonic(), commit()
     model.eval()
     if baseline is not None:

@@ -31,9 +31,12 @@ def faster(speed: Speed, model: Model, wrapped: nn.Module, episodes: Episodes, m
     were. What fails says so in one line on stderr, and the next best is taken.
     """
     ways = []
+    if model.config.keys == "allocated":  # SciPy's assignment, in the middle of the step
+        return wrapped
     if speed.compile:
         ways.append(("torch.compile", _compiled))
-    if speed.graphs and wrapped is model:  # graphs under DDP have to be captured before it wraps the model
+    # graphs under DDP have to be captured before it wraps the model; they take one shape
+    if speed.graphs and wrapped is model and model.config.lengths == "fixed":
         ways.append(("CUDA graphs", _captured))
     for name, way in ways:
         x, cue = episodes.batch(0).x[mine].to(speed.device), model.config.cue_noise > 0

@@ -22,7 +22,7 @@ from .arguments import check_run
 from .compiled import faster
 from .device import Speed, best_device
 from .distributed import World, joined, local_device
-from .optim import kl_weight, make_optimizer, make_schedule, match_layout
+from .optim import kl_weight, length_at, make_optimizer, make_schedule, match_layout
 from .runlog import RunLog, Tracker, trackers
 from .state import Run
 from .watch import Watch
@@ -96,6 +96,7 @@ def fit(
 
         for step in run.steps(log.bar(run.step, config.steps)):
             x = episodes.batch(step).x[mine].to(speed.device)  # [B, T, C, H, W]
+            x = x.flatten(0, 1).unflatten(0, (-1, length_at(step, config)))
             generator = world.noise(speed.generator(config.seed, step, 0))
             optimizer.zero_grad()
             with speed.autocast():

@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from ..config import Config
+from ..data.episodes import seeded
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
@@ -103,6 +104,18 @@ def make_schedule(optimizer: Optimizer, config: Config, start: int = 0) -> Lambd
     for group in optimizer.param_groups:
         group["initial_lr"] = config.lr
     return LambdaLR(optimizer, lambda step: lr_factor(step, config.steps, config.lr_warmup), last_epoch=start - 1)
+
+
+def length_at(step: int, config: Config) -> int:
+    """T at a step of `length * episodes` images. lengths="growing": 2, 4, 8 ... up to `length`, in equal shares of the
+    first half; "mixed": `length` times 1, 2, 4 ... as the seed and the step draw, one episode at most."""
+    if config.lengths == "fixed":
+        return config.length
+    if config.lengths == "mixed":
+        doublings = (config.episodes & -config.episodes).bit_length()  # T divides the images of a step
+        return config.length << int(torch.randint(doublings, (), generator=seeded(config.seed, step, 1)))
+    doublings = max(1, math.ceil(math.log2(config.length)))
+    return min(config.length, 2 ** (1 + int(2 * step / config.steps * doublings)))
 
 
 def kl_weight(step: int, steps: int, warmup: float) -> float:

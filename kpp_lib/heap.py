@@ -1,0 +1,93 @@
+"""The memory as a heap: one image more, one image gone, is this one there? Figure 1's malloc and free.
+
+Cells do not overlap, and empty memory is zero: which cells are taken can be seen, and nothing else moves.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .allocate import assigned, in_plane
+from .doors import images_of, keys_of, memory_of
+from .inputs import Words, wrong
+from .keys import squash_unchecked
+
+
+class Located(NamedTuple):
+    """Where images were found, and how surely."""
+
+    keys: Tensor  # [B, T, K, 3]: what to read with
+    cell: Tensor  # [B, T], numbers of cells, row by row
+    # [B, T], nats: ln p of the image as a noisy copy of what the cell holds, above its ln p as what an empty memory
+    # shows. Low: not stored
+    margin: Tensor
+
+
+class Heap:
+    """The part of `KanervaPlusPlus` that takes images in and out; for keys="allocated", ValueError for others."""
+
+    def add(self, memory: Tensor, x: Tensor) -> Tensor:
+        """`memory` [B, 3, S, S] with the images x [B, N, C, H, W], binary, in its free cells nearest to their codes.
+
+        What is stored already is neither encoded again nor changed. Raises ValueError where fewer than N cells are
+        free, beside what `write` raises.
+        """
+        memory, x = self._heap(memory), images_of(self, "x", x)
+        memory, taken = memory_of(self, memory, len(x)), self.taken(memory)
+        most = int((~taken).sum(1).min())
+        if x.shape[1] > most:
+            raise wrong("x", Words(f"{x.shape[1]} images"), f"at most {most}: so many cells are free in each memory")
+        posterior, keys = self._encode(x), self.key_model
+        full = 100.0 * taken[:, None].expand(-1, x.shape[1], -1)  # dearer than any distance
+        place = keys.at(assigned(in_plane(posterior.code), keys.places, full)).mean
+        return memory + self._write(x, posterior._replace(place=place))
+
+    def free(self, memory: Tensor, key: Tensor) -> Tensor:
+        """`memory` [B, 3, S, S] without what the cells hold that keys [B, N, K, 3] point at; all else stays."""
+        memory = self._heap(memory)
+        at = squash_unchecked(keys_of(self, "key", key, len(memory))[:, :, 0], self.config.squash, self.config.window)
+        cell = torch.cdist(at[..., 1:], self.key_model.places.expand(len(memory), -1, -1)).argmin(-1)  # [B, N]
+        emptied = torch.zeros(len(memory), len(self.key_model.places), dtype=torch.bool, device=memory.device)
+        return memory.masked_fill(emptied.scatter(1, cell, True)[:, self._cell_of_pixel()][:, None], 0.0)
+
+    def taken(self, memory: Tensor) -> Tensor:
+        """Which cells hold an image: [B, 3, S, S] -> [B, N], bool, row by row."""
+        memory, cells = self._heap(memory), len(self.key_model.places)
+        ink = (memory != 0).any(1).flatten(1).float()  # [B, S*S]
+        return (
+            torch.zeros(len(memory), cells, device=memory.device).index_add_(1, self._cell_of_pixel().flatten(), ink)
+            > 0
+        )
+
+    @torch.no_grad()
+    def locate(self, x: Tensor, memory: Tensor, near: int | None = None) -> Located:
+        """Where the images x [B, T, C, H, W], binary or grey, are in `memory` [B, 3, S, S], and how surely.
+
+        near: look at that many cells only, those nearest to the image's content code; None: at all.
+        """
+        x, memory = images_of(self, "x", x, grey=True), self._heap(memory)
+        memory = memory_of(self, memory, len(x))
+        count = len(self.key_model.places) if near is None else self._near(near)
+        cell = (
+            self._best_near(x, memory, count)
+            if near is not None
+            else self._match(x, self.slot_pictures(memory)[:, None]).argmax(-1)
+        )
+        keys = self.key_model.at(cell).mean
+        held, empty = (self.read_images(m, keys, sampled=False) for m in (memory, torch.zeros_like(memory)))
+        margin = (self._match(x, held[:, :, None]) - self._match(x, empty[:, :, None]))[..., 0]
+        return Located(keys, cell, margin)
+
+    def _cell_of_pixel(self) -> Tensor:
+        """The number of the cell that each pixel of a memory belongs to: [S, S]."""
+        size, side, device = self.config.memory_size, self.key_model.side, self.key_model.log_var.device
+        ticks = ((torch.arange(size, device=device) + 0.5) * side / size).long()
+        return ticks[:, None] * side + ticks
+
+    def _heap(self, memory: Tensor) -> Tensor:
+        if self.config.keys != "allocated":
+            raise wrong("keys", self.config.keys, "a model with keys='allocated': others have no cells to free")
+        return memory_of(self, memory)

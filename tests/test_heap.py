@@ -1,0 +1,92 @@
+"""The memory as a heap: add, free, locate; smaller cells for more images."""
+
+import pytest
+import torch
+from tiny_model import tiny
+
+from kpp_lib import seeded
+from kpp_lib.allocate import cells_for
+
+
+def heap(**overrides):
+    """A tiny model whose cells are as far apart as the real one's: 3 x 3 of 8 pixels."""
+    sizes = dict(length=9, memory_size=32, window=0.375, write_window=0.25, block_size=8, write_size=6)
+    return tiny("allocated", **(sizes | overrides))
+
+
+def pictures(b=2, t=4, seed=0):
+    return (torch.rand(b, t, 1, 28, 28, generator=seeded(seed)) > 0.7).float()
+
+
+def test_an_image_more_is_where_it_would_have_been_and_moves_nothing():
+    model, x = heap(), pictures(2, 5)
+    memory = model.write(x[:, :4])
+    more = model.add(memory, x[:, 4:])
+    assert model.taken(memory).sum(1).tolist() == [4, 4] and model.taken(more).sum(1).tolist() == [5, 5]
+    there = memory != 0
+    assert torch.equal(more[there], memory[there])
+
+
+def test_one_by_one_is_a_whole_write_where_no_two_want_one_cell():
+    model, x = heap(), pictures(1, 3)
+    memory = torch.zeros(1, 3, 32, 32)
+    for t in range(3):
+        memory = model.add(memory, x[:, t : t + 1])
+    assert model.taken(memory).sum() == 3
+    assert model.taken(model.add(memory, pictures(1, 6, seed=1))).all()
+    with pytest.raises(ValueError, match="x: got 7 images, expected at most 6"):
+        model.add(memory, pictures(1, 7, seed=1))
+
+
+def test_what_is_freed_is_gone_and_the_others_are_unchanged():
+    model, x = heap(), pictures(2, 6)
+    memory, q = model.write(x), model.encode(x)
+    key = q.q_y.mean[:, 2:3]
+    freed = model.free(memory, key)
+    assert model.taken(freed).sum(1).tolist() == [5, 5]
+    assert torch.equal(model.free(model.add(freed, x[:, 2:3]), key).sum(), freed.sum())
+    before, after = (model.read(m, q.place) for m in (memory, freed))  # a read is wider than a cell: its rim may change
+    inner = slice(2, -2)
+    others = [0, 1, 3, 4, 5]
+    assert torch.equal(before[:, others, ..., inner, inner], after[:, others, ..., inner, inner])
+    assert not after[:, 2, ..., inner, inner].any() and before[:, 2, ..., inner, inner].any()
+
+
+def test_an_empty_memory_has_no_taken_cells():
+    assert not heap().taken(torch.zeros(3, 3, 32, 32)).any()
+
+
+def test_the_margin_is_higher_for_what_is_stored_than_for_an_empty_cell():
+    model, x = heap(), pictures(2, 4)
+    memory = model.write(x)
+    found = model.locate(x, memory)
+    assert found.keys.shape == (2, 4, 1, 3) and found.cell.shape == found.margin.shape == (2, 4)
+    assert torch.equal(model.locate(x, torch.zeros_like(memory)).margin, torch.zeros(2, 4))
+    near = model.locate(x, memory, near=9)
+    torch.testing.assert_close(near.margin, found.margin, atol=1e-2, rtol=0)  # nine are all
+    with pytest.raises(ValueError, match="near: got 0"):
+        model.locate(x, memory, near=0)
+
+
+def test_more_images_get_smaller_cells_of_the_same_weights():
+    model = heap()
+    small = model.holding(16)
+    assert model.holding(9) is model and cells_for(16) == 4
+    assert small.config.window == pytest.approx(0.375 * 3 / 4) and small.key_model.side == 4
+    assert small.decoder is model.decoder and model.key_model.side == 3 and model.config.length == 9
+    q, of_small = model.key_model.slots(), small.key_model.slots()
+    assert of_small.batch_shape == (16,)
+    torch.testing.assert_close(of_small.stddev[..., 1:].mean(), q.stddev[..., 1:].mean() * 3 / 4, rtol=0.02, atol=0)
+    x = pictures(1, 16)
+    memory = small.write(x)
+    assert small.taken(memory).all()
+    assert torch.equal(model.bound(x, generator=seeded(0)).total, small.bound(x, memory, seeded(0)).total)
+
+
+@pytest.mark.parametrize("recipe", ["associative", "slots", "content"])
+def test_other_models_have_no_cells(recipe):
+    model = tiny(recipe)
+    assert model.holding(1000) is model
+    for call in (model.add, lambda m, x: model.free(m, torch.zeros(2, 1, 2, 3)), lambda m, x: model.locate(x, m)):
+        with pytest.raises(ValueError, match="keys: got .*'allocated'"):
+            call(torch.zeros(2, 3, 16, 16), pictures())
