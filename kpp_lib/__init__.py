@@ -15,6 +15,7 @@ from .evaluation.evaluate import evaluate
 from .model import KanervaPlusPlus
 from .training.checkpoint import CheckpointError, load_card, load_model, load_pretrained, pretrained_names, save_model
 from .training.fit import fit
+from .training.memories import load_memory, save_memory
 
 __version__ = "0.1.0"
 __all__ = [
@@ -33,9 +34,11 @@ __all__ = [
     "importance_bound",
     "load_card",
     "load_dataset",
+    "load_memory",
     "load_model",
     "load_pretrained",
     "pretrained_names",
+    "save_memory",
     "save_model",
     "seeded",
 ]

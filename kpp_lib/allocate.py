@@ -123,11 +123,13 @@ def assigned(at: Tensor, places: Tensor, extra: Tensor | None = None) -> Tensor:
     """
     from scipy.optimize import linear_sum_assignment
 
+    if at.is_meta:  # numbers that are only counted
+        return torch.zeros(at.shape[:2], dtype=torch.long, device="meta")
     rounds = -(-at.shape[1] // len(places))
     cost = torch.cdist(at, places.expand(len(at), -1, -1)).square()  # [B, T, N]
     cost = (cost if extra is None else cost + extra).repeat(1, 1, rounds)  # [B, T, N * rounds]
     cost = cost + 100.0 * torch.arange(cost.shape[-1], device=at.device).div(len(places), rounding_mode="floor")
-    cells = [torch.from_numpy(linear_sum_assignment(c)[1]) for c in cost.double().cpu().numpy()]
+    cells = [torch.from_numpy(linear_sum_assignment(c)[1]) for c in cost.detach().cpu().numpy()]
     return torch.stack(cells).to(at.device) % len(places)
 
 

@@ -40,10 +40,12 @@ class Reading:
         x = images_of(self, "x", x, grey=True)
         memory, held = memory_of(self, memory, len(x)), self._held(held, len(x))
         with torch.no_grad():
-            if near is not None:
-                return self.key_model.at(self._best_near(x, memory, self._near(near)))
-            pictures = self.slot_pictures(memory) if held is None else held
-            return self.key_model.at(self._match(x, pictures[:, None]).argmax(dim=-1))
+            if near is None:
+                pictures = self.slot_pictures(memory) if held is None else held
+                cell = self._match(x, pictures[:, None]).argmax(dim=-1)
+            else:
+                cell = self._best_near(x, memory, self._near(near))
+        return self.key_model.at(cell)
 
     def _match(self, x: Tensor, pictures: Tensor) -> Tensor:
         """ln p(x) as a copy of each picture with bits flipped, nats: [B, T, C, H, W], [B, T or 1, N, C, H, W] ->

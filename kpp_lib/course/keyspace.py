@@ -79,7 +79,8 @@ def pictures(model: KanervaPlusPlus, memory: Tensor, y: Tensor, kind: str | None
     Raises ValueError as `look` does.
     """
     check_kind("model", model, KanervaPlusPlus, "a model with a memory")
-    y = check_tensor("y", y, ("N", model.config.reads, 3))
+    at = next(model.parameters())
+    y = check_tensor("y", y, ("N", model.config.reads, 3), at.device, at.dtype)
     kind = model.config.squash if kind is None else check_choice("kind", kind, SQUASHES)
     return model.decode(_read(model, memory, y, kind)[1][None]).mean[0]
 

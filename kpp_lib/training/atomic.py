@@ -51,6 +51,17 @@ def write_folder(folder: Path, files: dict[str, bytes]) -> None:
         raise
 
 
+def tidy(folder: Path) -> None:
+    """Put right what a killed writer of `folder` left beside it; what is there and whole is not touched."""
+    folder = Path(os.path.realpath(folder))
+    if not folder.parent.is_dir():
+        return
+    _recover(folder)
+    if (folder / CARD).is_file():
+        _remove(_old(folder), heir=folder)
+    _clean(folder)
+
+
 def refuse_strangers(folder: Path) -> None:
     """ValueError unless `folder` may be replaced: nothing is there, or an empty folder, or a checkpoint."""
     if not os.path.lexists(folder):
@@ -142,6 +153,7 @@ def _tag(host: str) -> str:
 
 
 def _old(folder: Path) -> Path:
+    folder = folder if folder.name else folder.absolute()  # Path("") has no name
     return folder.with_name(f".{folder.name}.kpp-old")
 
 

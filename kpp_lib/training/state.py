@@ -17,7 +17,7 @@ from ..config import Config
 from ..data.images import ImageSet
 from ..inputs import check_number
 from . import checkpoint as ckpt
-from .atomic import CARD, LOG, TRAINING, present, refuse_strangers, remove, write_file
+from .atomic import CARD, LOG, TRAINING, present, refuse_strangers, remove, tidy, write_file
 from .distributed import World
 from .lock import locked
 from .provenance import commit, data_card, hardware
@@ -79,6 +79,8 @@ class Run:
         held.enter_context(locked(self.out))
         if (present(self.out / "last") / CARD).is_file():
             self._resume(resume, extend)
+            for name in ("last", "best"):  # a run that is finished saves no more, and would leave it
+                tidy(self.out / name)
         else:
             self._refuse_strangers()
             self.save()  # so that there is something to go on from, and a full disk shows now

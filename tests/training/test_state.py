@@ -85,6 +85,23 @@ def test_whole_and_in_parts_are_equal_file_by_file(tmp_path, whole, stop, act, e
     assert differences(whole, tmp_path) == []
 
 
+def test_what_a_kill_in_the_last_save_left_is_gone_after_the_next_call(tmp_path, whole):
+    """The run is finished and saves no more: the half-deleted old checkpoint has to go when it is only loaded."""
+    out = tmp_path / "run"
+    run(out, log_every=1)
+    for name in ("last", "best"):
+        left = out / f".{name}.kpp-old"
+        left.mkdir()
+        (left / LOG).write_text("old")
+        (left / "mine.txt").write_text("a stranger's")
+    assert differences(whole, out)
+    run(out, log_every=1)
+    for name in ("last", "best"):
+        assert (out / name / "mine.txt").read_text() == "a stranger's"
+        (out / name / "mine.txt").unlink()
+    assert differences(whole, out) == []
+
+
 def test_the_comparison_sees_what_differs(tmp_path, whole):
     run(tmp_path, CONFIG.replace(seed=1), log_every=1)
     said = " ".join(differences(whole, tmp_path))
