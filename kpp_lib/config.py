@@ -311,4 +311,7 @@ RECIPES: dict[str, dict[str, Any]] = {
 # Where a recipe needs another value at one size.
 PRESET_RECIPES: dict[tuple[str, str], dict[str, Any]] = {
     ("tiny", recipe): dict(window=0.25, block_size=4) for recipe in ("associative", "content", "slots")
-} | {("tiny", "allocated"): dict(window=0.25, write_window=0.25, block_size=4, write_size=4, map_widths=(8, 8))}
+} | {
+    ("cpu", "allocated"): dict(lr=4e-3),  # after 1,500 steps 35.0 nats on MNIST's validation images, at 2e-3 42.4
+    ("tiny", "allocated"): dict(window=0.25, write_window=0.25, block_size=4, write_size=4, map_widths=(8, 8)),
+}
