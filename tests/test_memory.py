@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from kpp_lib import Config
 from kpp_lib.data.episodes import seeded
-from kpp_lib.memory import WRITERS, PriorNet, place_blocks, read_blocks, window_grid
+from kpp_lib.memory import WRITERS, Pool, PriorNet, place_blocks, read_blocks, window_grid
 
 
 def equation_9(memory, s, x, y, size, align_corners):
@@ -168,3 +168,24 @@ def test_two_matrix_products_are_grid_sample(mode, padding, align_corners):
         results.append((blocks.detach(), m.grad, torch.zeros_like(w) if w.grad is None else w.grad))
     for by_sampling, by_products in zip(*results, strict=True):
         torch.testing.assert_close(by_products, by_sampling)
+
+
+@pytest.mark.parametrize("kind", ["mean", "sum", "max", "attention", "recurrent"])
+def test_pooling_takes_an_episode_of_any_length_in_any_order(kind):
+    """All but the recurrent one; that one is the contrast."""
+    torch.manual_seed(0)
+    pool = Pool(Config.preset("tiny", "paper", pooling=kind))
+    e = torch.randn(2, 5, 32, generator=seeded(0))
+    assert pool(e).shape == pool(e[:, :1]).shape == (2, 32)
+    moved = pool(e[:, [3, 0, 4, 1, 2]])
+    assert torch.allclose(pool(e), moved, atol=1e-5) is (kind != "recurrent")
+
+
+def test_pooling_by_the_definitions():
+    e = torch.randn(2, 5, 32, generator=seeded(0))
+    for kind, wanted in (("mean", e.sum(1) / 5), ("sum", e.sum(1)), ("max", e.max(1).values)):
+        torch.testing.assert_close(Pool(Config.preset("tiny", "paper", pooling=kind))(e), wanted)
+    attention = Pool(Config.preset("tiny", "paper", pooling="attention"))
+    weights = torch.softmax(attention.scores(e), 1)  # [B, T, 4]: eight values each
+    values = attention.values(e).view(2, 5, 4, 8)
+    torch.testing.assert_close(attention(e), (weights[..., None] * values).sum(1).flatten(1))

@@ -10,7 +10,9 @@ from kpp_lib.bound import bound_terms, sample
 
 VARIANTS = [*((r, {}) for r in ALL_RECIPES), ("associative", {"shift": "write"}), ("paper", {"write": "slot_pooled"}),
             ("associative", {"squash": "in_frame"}), ("paper", {"squash": "clip", "reads": 1}), ("associative",
-            {"reads": 5})]  # fmt: skip
+            {"reads": 5}), ("paper", {"pooling": "attention"}), ("paper", {"pooling": "recurrent"}),
+            ("paper", {"decoder_sees": "z_and_blocks"}), ("paper", {"latents": "maps"}),
+            ("allocated", {"decoder_sees": "z_and_blocks", "posterior": "encoder"})]  # fmt: skip
 
 
 @pytest.mark.parametrize(("recipe", "overrides"), VARIANTS)
@@ -199,3 +201,15 @@ def test_in_training_keys_are_those_of_the_position_and_in_use_they_are_looked_u
 
 def positional_keys(model):
     return model.key_model.slots().mean.expand(2, -1, -1, -1)
+
+
+def test_a_decoder_that_sees_the_blocks_needs_the_memory_and_uses_it():
+    """p(X|Z, M, Y) of equation 4, read literally."""
+    model, x = tiny("paper", decoder_sees="z_and_blocks"), episodes()
+    memory, z, y = model.write(x), torch.zeros(2, 4, 8), torch.zeros(2, 4, 2, 3)
+    with pytest.raises(ValueError, match="memory: got None"):
+        model.decode(z)
+    here, there = model.decode(z, memory, y).mean, model.decode(z, memory + 1, y).mean
+    assert here.shape == x.shape and not torch.equal(here, there)
+    assert torch.equal(tiny("paper").decode(z).mean, tiny("paper").decode(z, memory, y).mean)
+    assert model.reconstruct(x).shape == model.reconstruct(x, memory).shape == x.shape

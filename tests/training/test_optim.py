@@ -9,7 +9,15 @@ from tiny_model import tiny
 from torch import nn
 
 from kpp_lib import Config, seeded
-from kpp_lib.training.optim import LARS, kl_weight, lr_factor, make_optimizer, make_schedule, parameter_groups
+from kpp_lib.training.optim import (
+    LARS,
+    kl_weight,
+    length_at,
+    lr_factor,
+    make_optimizer,
+    make_schedule,
+    parameter_groups,
+)
 
 
 def test_decay_is_on_weights_only():
@@ -105,3 +113,28 @@ def test_schedule_drives_the_optimiser_from_any_step(name):
 def test_kl_weight_ends_at_one():
     assert [kl_weight(s, 10, 0.4) for s in (0, 2, 4, 9)] == [0, 0.5, 1, 1]
     assert kl_weight(0, 10, 0) == 1
+
+
+def test_lengths_grow_to_the_episode_in_the_first_half():
+    config = Config.preset("tiny", "paper", length=8, steps=60, lengths="growing")
+    found = [length_at(step, config) for step in range(60)]
+    assert found[:30] == [2] * 10 + [4] * 10 + [8] * 10 and set(found[30:]) == {8}
+    assert length_at(0, config.replace(lengths="fixed")) == 8
+
+
+def test_mixed_lengths_fill_the_images_of_a_step():
+    config = Config.preset("tiny", "allocated", length=4, episodes=8, lengths="mixed")
+    found = [length_at(step, config) for step in range(200)]
+    assert set(found) == {4, 8, 16, 32} and found == [length_at(step, config) for step in range(200)]
+    assert {length_at(step, config.replace(episodes=3)) for step in range(20)} == {4}
+
+
+@pytest.mark.parametrize(("recipe", "lengths"), [("paper", "growing"), ("allocated", "mixed")])
+def test_a_run_of_several_lengths_trains(tmp_path, recipe, lengths):
+    from tiny_model import bar_set
+
+    import kpp_lib as kpp
+
+    config = Config.preset("tiny", recipe, lengths=lengths, steps=6)
+    model = kpp.fit(config, bar_set(), tmp_path, device="cpu", eval_every=3, quiet=True)
+    assert model.config == config
