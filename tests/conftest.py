@@ -7,7 +7,8 @@ import pytest
 from tiny_data import contents, digits, drawings, no_sources, released, root  # noqa: F401  (pytest finds them here by name)
 
 HERE = Path(__file__).resolve().parent
-LONGEST = ("browser", "training", "sweep")  # these folders begin first, or one process would end with them alone
+# These begin first, or one process would end with them alone.
+LONGEST = ("browser", "test_bound_holds.py", "training", "sweep")
 
 
 def pytest_configure(config):
