@@ -23,8 +23,9 @@ COMMON = dict(image_size=2, length=T, shift="none", key_log_var=-4.0)
 CONFIGS = {  # keys as cheap as the bound allows: the mutants' room to leak
     "slots": Config.preset("tiny", "slots", latent=4, decoder_base=32, key_log_var_range=(-7.0, 2.0), **COMMON),
     # z as maps, a posterior that has seen what was read, images written where their content belongs
-    "allocated": Config.preset("tiny", "allocated", map_widths=(16, 32), **COMMON),
+    "allocated": Config.preset("tiny", "allocated", map_widths=(8, 16), **COMMON),
 }
+STEPS = {"slots": 800, "allocated": 1200}
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -102,12 +103,12 @@ def written_with_the_sample(model, x, generator):
 
 @cache
 @torch.enable_grad()
-def trained(objective, kind, steps=800):
+def trained(objective, kind):
     """The tiny model trained on `objective`, KLs phased in, in eval mode."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = small_model(kind).train()
-    generator, optimizer = seeded(0), torch.optim.Adam(model.parameters(), lr=1e-2)
+    generator, optimizer, steps = seeded(0), torch.optim.Adam(model.parameters(), lr=1e-2), STEPS[kind]
     for step in range(steps):
         beta_z, beta_y = (
             min(1.0, max(0.0, step / steps - start) / 0.3) for start in (0.2, 0.4)

@@ -101,7 +101,7 @@ fig
 
 # %%
 posterior = model.infer(x)
-e, q_z, q_y, place = posterior  # place: the key means that write
+e, q_z, q_y, place = posterior[:4]  # place: the key means that write
 memory = model.write(x, posterior)
 y = q_y.mean  # the means of the keys that were found; sampling comes later
 blocks = model.read(memory, y)

@@ -37,7 +37,7 @@ def test_a_score_asks_for_no_number(recipe, name):
 def test_a_score_stays_on_its_device(monkeypatch, recipe, name):
     (model, score), moved = model_and_score(recipe, name), []
     undirected(monkeypatch)
-    for module in ("kpp_lib.model", "kpp_lib.baselines.vae", "kpp_lib.evaluation.diagnostics"):
+    for module in ("kpp_lib.model", "kpp_lib.reading", "kpp_lib.baselines.vae", "kpp_lib.evaluation.diagnostics"):
         monkeypatch.setattr(f"{module}.check_generator", lambda *of, **needed: None)
     with FakeTensorMode(allow_non_fake_inputs=False):
         model, x = fake_on_gpu(model), torch.empty(3, 4, 1, 28, 28, device="cuda")
