@@ -45,7 +45,9 @@ def line(r: dict[str, Any]) -> str:
     """One row; a goal says whether it is met."""
     goal = "" if r["goal"] is None else f"at most {r['goal']:g}: {'met' if r['met'] else '**missed**'}"
     spread = f"{short(r['low'])} to {short(r['high'])}" if r["n"] > 1 else ""
-    note = f" ({r['note']})" if r["note"] else ""
+    # seconds of a CPU are of no use elsewhere
+    absolute = r["part"] != "gpu" and re.fullmatch(r"[\d.,]+ (images/s|ms)", r["note"] or "")
+    note = f" ({r['note']})" if r["note"] and not absolute else ""
     return f"| {r['name']}{note} | {short(r['value'])} | {spread} | {r['n']} | {r['unit']} | {goal} |"
 
 
