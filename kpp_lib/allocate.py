@@ -4,8 +4,8 @@ Each image has a content code, two numbers spread like p(Y). The images of an ep
 memory so that the squared distances between codes and cells are least (a linear assignment): similar images become
 neighbours, in every memory, and the order of an episode plays no part, as section 3.1 of the paper asks.
 
-SciPy solves the assignment, in training too: it is exact, and 32 images take 50 microseconds. Nothing is differentiated
-through it. On a GPU the step waits for it once.
+SciPy solves the assignment, in training too: it is exact. Nothing is differentiated through it. On a GPU the step waits
+for it once.
 """
 
 from __future__ import annotations

@@ -57,10 +57,8 @@ class Heap:
         """Which cells hold an image: [B, 3, S, S] -> [B, N], bool, row by row."""
         memory, cells = self._heap(memory), len(self.key_model.places)
         ink = (memory != 0).any(1).flatten(1).float()  # [B, S*S]
-        return (
-            torch.zeros(len(memory), cells, device=memory.device).index_add_(1, self._cell_of_pixel().flatten(), ink)
-            > 0
-        )
+        pixels = ink.new_zeros(len(memory), cells).index_add_(1, self._cell_of_pixel().flatten(), ink)
+        return pixels > 0
 
     @torch.no_grad()
     def locate(self, x: Tensor, memory: Tensor, near: int | None = None) -> Located:
@@ -70,12 +68,10 @@ class Heap:
         """
         x, memory = images_of(self, "x", x, grey=True), self._heap(memory)
         memory = memory_of(self, memory, len(x))
-        count = len(self.key_model.places) if near is None else self._near(near)
-        cell = (
-            self._best_near(x, memory, count)
-            if near is not None
-            else self._match(x, self.slot_pictures(memory)[:, None]).argmax(-1)
-        )
+        if near is None:
+            cell = self._match(x, self.slot_pictures(memory)[:, None]).argmax(-1)
+        else:
+            cell = self._best_near(x, memory, self._near(near))
         keys = self.key_model.at(cell).mean
         held, empty = (self.read_images(m, keys, sampled=False) for m in (memory, torch.zeros_like(memory)))
         margin = (self._match(x, held[:, :, None]) - self._match(x, empty[:, :, None]))[..., 0]

@@ -17,15 +17,7 @@ from .doors import images_of, keys_of, memory_of
 from .draws import Share
 from .encoder import make_encoder
 from .heap import Heap
-from .inputs import (
-    check_choice,
-    check_count,
-    check_flag,
-    check_generator,
-    check_kind,
-    check_tensor,
-    wrong,
-)
+from .inputs import check_choice, check_count, check_flag, check_generator, check_kind, check_tensor, wrong
 from .keys import squash_unchecked
 from .maps import make_decoder, make_prior_net, make_writer, writes_maps
 from .memory import WRITERS, read_unchecked
@@ -82,7 +74,7 @@ class KanervaPlusPlus(Reading, Heap, nn.Module):
     # --- inference ----------------------------------------------------------------------------------------------
 
     def encode(self, x: Tensor) -> Posterior:
-        """q(Z|X), and q(Y|X) as far as the encoder knows it: with keys="lookup" that of the position written to.
+        """q(Z|X), and q(Y|X) as far as the encoder knows it: where keys are looked up, that of the place written to.
 
         x [B, T, C, H, W], binary or grey.
         """
@@ -106,8 +98,8 @@ class KanervaPlusPlus(Reading, Heap, nn.Module):
     def infer(self, x: Tensor, memory: Tensor | None = None) -> Posterior:
         """q(Z|X) and q(Y|X) of the episodes x [B, T, C, H, W], binary or grey.
 
-        With keys="lookup" the keys are those that find x in `memory` [B, 3, S, S], or, without one, in what x itself
-        writes; other keys do not depend on the memory.
+        With keys="lookup" and "allocated" the keys are those that find x in `memory` [B, 3, S, S], or, without one, in
+        what x itself writes; other keys do not depend on the memory.
         """
         x = images_of(self, "x", x, grey=True)
         memory = None if memory is None else memory_of(self, memory, len(x))
@@ -214,7 +206,8 @@ class KanervaPlusPlus(Reading, Heap, nn.Module):
     ) -> Bound:
         """Equation 4, negated, with one sample of y and z: three terms [B, T], nats per image.
 
-        memory: [B, 3, S, S]; without it, the one that x itself writes. cue: what q(Y) and q(Z) see in place of x, such
+        memory: [B, 3, S, S]; without it, the one that x itself writes, in smaller cells if it needs them (`holding`;
+        `write` by itself has several images share a cell). cue: what q(Y) and q(Z) see in place of x, such
         as a noisy x; any q keeps equation 4 a bound. by_position: image t is read where the t-th was written, and not
         looked up. Raises ValueError for images that are not binary (a cue may be grey) or not of the model's shape, for
         a cue of another shape than x, and for a memory of another number of episodes.

@@ -9,6 +9,7 @@ from typing import Any
 from ..config import Config
 from ..data.images import SPLITS, ImageSet
 from ..inputs import Words, check_count, check_flag, check_kind, wrong
+from .distributed import World
 
 
 def check_run(config: Any, data: Any, out: Any, counts: dict[str, Any], flags: dict[str, Any]) -> Path:
@@ -30,6 +31,8 @@ def check_run(config: Any, data: Any, out: Any, counts: dict[str, Any], flags: d
         images = getattr(data, split)
         if not (images.binary or images.redraw):
             raise wrong("data", Words(f"grey images in {split}"), "binary ones: binarize='fixed' or 'dynamic'")
+    if config.lengths == "mixed" and World.now().size > 1:  # an episode may be all images of a step
+        raise wrong("lengths", config.lengths, "'fixed' or 'growing' with several processes, which share episodes out")
     need = config.length * config.episodes
     if len(data.train) < need:
         expected = f"at least {config.episodes} episodes of {config.length}; set fewer episodes or a smaller length"

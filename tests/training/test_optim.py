@@ -129,6 +129,19 @@ def test_mixed_lengths_fill_the_images_of_a_step():
     assert {length_at(step, config.replace(episodes=3)) for step in range(20)} == {4}
 
 
+def test_mixed_lengths_are_refused_with_several_processes(tmp_path, monkeypatch):
+    from tiny_model import bar_set
+
+    import kpp_lib as kpp
+    from kpp_lib.training import arguments
+
+    monkeypatch.setattr(arguments.World, "now", classmethod(lambda cls: cls(rank=0, size=2)))
+    config = Config.preset("tiny", "allocated", lengths="mixed", steps=2)
+    with pytest.raises(ValueError, match="lengths: got 'mixed', expected 'fixed' or 'growing' with several processes"):
+        kpp.fit(config, bar_set(), tmp_path / "run", device="cpu", quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(("recipe", "lengths"), [("paper", "growing"), ("allocated", "mixed")])
 def test_a_run_of_several_lengths_trains(tmp_path, recipe, lengths):
     from tiny_model import bar_set
