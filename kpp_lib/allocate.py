@@ -19,7 +19,7 @@ from torch.distributions import Independent
 
 from .config import Config
 from .encoder import map_width
-from .keys import ContentKeys, SlotKeys, key_posterior
+from .keys import ContentKeys, SlotKeys, cell_keys, cell_places, cells_for, key_posterior
 
 
 class AllocatedKeys(SlotKeys):
@@ -43,20 +43,17 @@ class AllocatedKeys(SlotKeys):
     def slots(self) -> Independent:
         """q(y) of every cell, batch shape [N]."""
         n, of_training, k = self.side, math.isqrt(len(self.log_var)), self.config.reads
-        mean = F.pad(torch.atanh(self.places), (1, 0)).unsqueeze(1).expand(-1, k, -1)  # [N, K, 3]
         log_var = self.log_var
         if n != of_training:
             grid = log_var.flatten(1).T.view(1, 3 * k, of_training, of_training)
             grid = F.interpolate(grid, size=(n, n), mode="bilinear", align_corners=True)
             log_var = grid.view(3 * k, n * n).T.view(-1, k, 3) + 2 * math.log(of_training / n)
-        return key_posterior(mean, log_var, self.config)
+        return key_posterior(cell_keys(self.places, k), log_var, self.config)
 
     @property
     def places(self) -> Tensor:
         """Centre of each cell, (x, y) in [-1, 1], row by row: [N, 2]."""
-        n, device = self.side, self.log_var.device
-        ticks = (2 * torch.arange(n, device=device) + 1) / n - 1
-        return torch.stack([ticks.repeat(n), ticks.repeat_interleave(n)], -1).to(self.log_var.dtype)
+        return cell_places(self.side, self.log_var)
 
     def forward(self, maps: Tensor) -> Independent:
         return self.at(self.allocated(self.code(maps)))
@@ -68,11 +65,6 @@ class AllocatedKeys(SlotKeys):
     def nearest(self, code: Tensor, count: int) -> Tensor:
         """The `count` cells nearest to each code, nearest first: [B, T, 2] -> [B, T, count]."""
         return torch.cdist(in_plane(code), self.places.expand(len(code), -1, -1)).topk(count, largest=False).indices
-
-
-def cells_for(length: int) -> int:
-    """Side of the smallest square grid with a cell for each of `length` images."""
-    return math.isqrt(length - 1) + 1
 
 
 def in_plane(code: Tensor) -> Tensor:
@@ -137,4 +129,4 @@ def make_keys(config: Config) -> nn.Module:
     """The key model of `config.keys`."""
     if config.keys == "allocated":
         return AllocatedKeys(config)
-    return SlotKeys(config) if config.keys in ("slots", "lookup") else ContentKeys(config)
+    return SlotKeys(config) if config.keys == "slots" else ContentKeys(config)

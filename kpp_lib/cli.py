@@ -84,7 +84,7 @@ def _train_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--recipe",
         choices=RECIPES,
-        default="associative",
+        default="allocated",
         help="the paper's memory; or an associative one, where a cue "
         "finds its image; or slots, addressed by position (default: %(default)s)",
     )

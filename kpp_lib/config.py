@@ -1,7 +1,7 @@
 """Config: every choice that the model and its training make, in one frozen dataclass, with presets and recipes.
 
-A *preset* sets the size (tiny | cpu | paper), a *recipe* sets how the memory is written and addressed (paper |
-associative | content | slots | vae). `Config.preset("cpu", recipe="associative", steps=500)` combines both and takes
+A *preset* sets the size (tiny | cpu | paper), a *recipe* sets how the memory is written and addressed (allocated |
+slots | content | paper | vae). `Config.preset("cpu", recipe="allocated", steps=500)` combines both and takes
 overrides. Where the paper is silent or contradicts itself, the comment of the field says what we chose.
 """
 
@@ -72,15 +72,15 @@ class Config:
     # --- memory and its reads (section 3.3, Appendix A) ---------------------------------------------------------
     memory_size: int = power_of_two(64, least=4)  # S
     memory_channels: int = count(3)
-    # the paper's; "slot_pooled" and "placed" are ours; "none": a memory-free VAE
-    write: str = choice("pooled", "slot_pooled", "placed", "none")
+    # the paper's; ours, from the encoder's maps; a memory-free VAE
+    write: str = choice("pooled", "placed", "none")
     # pooled: how an episode's embeddings become one; the paper names none, its author's other code has a recurrent one
     pooling: str = choice("mean", "sum", "max", "attention", "recurrent")
     writer_base: int = count(64)  # channels of the writer's first map, halved per layer (Appendix E: 256)
     # Appendix E says "deep linear", section 3.3 "non-linearly": we default to the latter
     writer_linear: bool = flag(False)
     write_window: float = number(0.0, least=0, most=1)  # placed: half-width of a block as written; 0: as it is read
-    write_size: int = count(0, least=0)  # placed, latents="maps": side of a block as written, pixels; 0: block_size
+    write_size: int = count(0, least=0)  # placed: side of a block as written, pixels; 0: block_size
     place_floor: float = number(0.1, above=0)  # placed write: added to the summed masks, fades the rim of a lone block
     block_size: int = power_of_two(16, least=4)  # g, side of a block as read; not in the paper
     read_mode: str = choice("bilinear", "nearest")  # eq. 9
@@ -88,10 +88,9 @@ class Config:
     align_corners: bool = flag(False)  # not in the paper; PyTorch's default since 1.3
     # --- keys (eq. 6) -------------------------------------------------------------------------------------------
     # the paper's, from e_t; ours: those batch-normalised ("content_bn"), from the position in the episode ("slots"), or
-    # written by position and found by searching the memory ("lookup"), or written where their content belongs and found
-    # so ("allocated")
-    keys: str = choice("content", "content_bn", "slots", "lookup", "allocated")
-    # lookup: chance that a bit of the cue differs from the picture it is a copy of
+    # written where the content belongs and found by searching the memory ("allocated")
+    keys: str = choice("content", "content_bn", "slots", "allocated")
+    # allocated: chance that a bit of the cue differs from the picture it is a copy of
     lookup_flip: float = number(0.1, above=0, below=0.5)
     # key -> window (s, x, y); the paper bounds it to [-1, 1] without saying how
     squash: str = choice("tanh", "in_frame", "fixed", "centre", "clip", "none")
@@ -142,10 +141,11 @@ class Config:
             raise wrong("decoder_sees", self.decoder_sees, "'z' with write='none': there are no blocks")
         if self.trunk == "small" and self.shift != "none":
             raise wrong("shift", self.shift, "'none' with trunk='small', which sees each image by itself")
-        if self.keys == "allocated" and self.latents != "maps":
-            raise wrong("latents", self.latents, "'maps' with keys='allocated', whose content codes are made from maps")
-        if self.keys == "allocated" and self.squash != "centre":
-            raise wrong("squash", self.squash, "'centre' with keys='allocated', whose cells fill the memory")
+        for name, value in (("write", "placed"), ("keys", "allocated")):
+            if getattr(self, name) == value and self.latents != "maps":
+                raise wrong("latents", self.latents, f"'maps' with {name}={value!r}, which is made from maps")
+        if self.keys in ("slots", "allocated") and self.squash != "centre":
+            raise wrong("squash", self.squash, f"'centre' with keys={self.keys!r}, whose cells fill the memory")
         if self.write == "placed" and self.squash not in ("in_frame", "fixed", "centre"):
             frame = "a block can only be placed where its window lies in the memory"
             raise wrong("squash", self.squash, f"'in_frame', 'fixed' or 'centre' with write='placed': {frame}")
@@ -154,7 +154,7 @@ class Config:
             raise wrong("write_window", self.write_window, inside)
 
     @classmethod
-    def preset(cls, name: str = "cpu", recipe: str = "associative", **overrides: Any) -> Config:
+    def preset(cls, name: str = "cpu", recipe: str = "allocated", **overrides: Any) -> Config:
         """The Config of a size preset with a memory recipe on top; `overrides` win over both."""
         check_choice("preset", name, PRESETS)
         check_choice("recipe", recipe, RECIPES)
@@ -252,66 +252,52 @@ PRESETS: dict[str, dict[str, Any]] = {
     ),
 }
 
-# Ours: every image writes its blocks into a cell of its own. Keys start sharp (a standard deviation of just under
-# two pixels of M) and stay within reach of a block: as wide as p(Y), they never learn to point; the memory is not read
+# Ours: every image writes a block into a cell of its own, from the encoder's maps; z is maps; q(z) meets its prior.
+# Keys start sharp (a standard deviation of about a pixel of M): as wide as p(Y), they never learn to point
 _PLACED = dict(
     write="placed",
-    squash="fixed",
-    window=0.125,
-    block_size=8,
+    squash="centre",
+    shift="none",
+    trunk="small",
+    latents="maps",
+    posterior="with_prior",
+    reads=1,
+    window=0.1875,
+    write_window=0.15,
+    block_size=16,
+    write_size=10,
     spectral_norm=False,
-    key_log_var=-5.5,
-    key_log_var_range=(-7.0, -3.0),
+    key_log_var=-7.0,
+    key_log_var_range=(-9.0, 2.0),
     kl_z_warmup=0.25,
     kl_y_warmup=0.25,
 )
 
 RECIPES: dict[str, dict[str, Any]] = {
-    "paper": dict(write="pooled", keys="content", shift="all", squash="tanh"),
-    # the address is found by searching the memory for the cue: it finds its image in any order, or alone
-    "associative": _PLACED | dict(keys="lookup", shift="none"),
-    # the address is computed from the image alone, as in the paper: associative too, but in part a code of the kind of
-    # digit, so the memory is worth less. Cues are noisy in training, or the keys become a hash
+    # written where the content belongs, found by searching
+    "allocated": _PLACED | dict(keys="allocated"),
+    # written and read by the position in the episode: a random-access memory, the contrast
+    "slots": _PLACED | dict(keys="slots"),
+    # the address is computed from the image alone, as in the paper, and in part a code of the kind of digit, so the
+    # memory is worth less. Cues are noisy in training, or the keys become a hash
     "content": _PLACED
-    | dict(
-        keys="content_bn",
-        shift="none",
-        window=0.25,
-        block_size=16,
-        key_log_var=-5.0,
-        key_log_var_range=(-7.0, 2.0),
-        kl_z_warmup=0.0,
-        kl_y_warmup=0.35,
-        cue_noise=0.15,
-    ),
-    # the address is the position in the episode: a random-access memory, the contrast. It trains as the associative
-    # one does, step for step, and is read otherwise
-    "slots": _PLACED | dict(keys="slots", shift="none"),
-    # written where the content belongs, found by searching; z as maps; q(z) meets the prior
-    "allocated": _PLACED
-    | dict(
-        keys="allocated",
-        squash="centre",
-        shift="none",
-        trunk="small",
-        latents="maps",
-        posterior="with_prior",
-        reads=1,
-        window=0.1875,
-        write_window=0.15,
-        block_size=16,
-        write_size=10,
-        key_log_var=-7.0,
-        key_log_var_range=(-9.0, 2.0),
-    ),
+    | dict(keys="content_bn", key_log_var=-5.0, key_log_var_range=(-7.0, 2.0), kl_z_warmup=0.0, kl_y_warmup=0.35)
+    | dict(cue_noise=0.15),
+    "paper": dict(write="pooled", keys="content", shift="all", squash="tanh"),
     # no memory at all: the baseline that shows what one is worth
-    "vae": dict(write="none", shift="none", spectral_norm=False, kl_z_warmup=0.25),
+    "vae": dict(write="none", shift="none", trunk="small", latents="maps", spectral_norm=False, kl_z_warmup=0.25),
 }
 
 # Where a recipe needs another value at one size.
-PRESET_RECIPES: dict[tuple[str, str], dict[str, Any]] = {
-    ("tiny", recipe): dict(window=0.25, block_size=4) for recipe in ("associative", "content", "slots")
-} | {
-    ("cpu", "allocated"): dict(lr=4e-3),  # after 1,500 steps 35.0 nats on MNIST's validation images, at 2e-3 42.4
-    ("tiny", "allocated"): dict(window=0.25, write_window=0.25, block_size=4, write_size=4, map_widths=(8, 8)),
-}
+PRESET_RECIPES: dict[tuple[str, str], dict[str, Any]] = (
+    {
+        # after 1,500 steps 35.0 nats on MNIST's validation images, at 2e-3 42.4
+        ("cpu", recipe): dict(lr=4e-3)
+        for recipe in ("allocated", "slots", "content", "vae")
+    }
+    | {
+        ("tiny", recipe): dict(map_widths=(8, 8)) | dict(window=0.25, write_window=0.25, block_size=4, write_size=4)
+        for recipe in ("allocated", "slots", "content")
+    }
+    | {("tiny", "vae"): dict(map_widths=(8, 8))}
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributions import Independent
 
@@ -79,16 +80,15 @@ class ContentKeys(nn.Module):
 class SlotKeys(nn.Module):
     """q(y_t) from where the image stands in the episode: a learned table of T means and log-variances; ours.
 
-    keys="slots"   image t is written to and read from slot t: a random-access memory
-    keys="lookup"  written so, but read from the slot whose picture is most like the cue (`KanervaPlusPlus.look_up`)
-
-    In an episode of more images than slots, image t shares slot t mod T with others; their blocks are averaged.
+    Image t is written to and read from slot t: a random-access memory. In an episode of more images than slots, image t
+    shares slot t mod T with others; their blocks are averaged.
     """
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
-        self.table = nn.Parameter(slot_table(config.length, config.reads))  # [T, K, 3]
+        cells = cell_keys(cell_places(cells_for(config.length), torch.empty(0)), config.reads)
+        self.table = nn.Parameter(cells[: config.length].clone())  # [T, K, 3]
         self.log_var = nn.Parameter(torch.zeros_like(self.table))
 
     def slots(self) -> Independent:
@@ -114,13 +114,17 @@ def key_posterior(mean: Tensor, log_var: Tensor, config: Config) -> Independent:
     return normal(q.mean.masked_fill(unused, 0.0), q.stddev.masked_fill(unused, 1.0), 2)
 
 
-def slot_table(length: int, reads: int) -> Tensor:
-    """Start of the slot means, [T, K, 3], before the tanh of the squash: the cells of a square grid over the frame.
+def cells_for(length: int) -> int:
+    """Side of the smallest square grid with a cell for each of `length` images."""
+    return math.isqrt(length - 1) + 1
 
-    The K blocks of an image share a cell, and are averaged there: with 8-pixel blocks in 64 pixels, 36 cells leave a
-    rim between neighbours for a key to miss by; 64 cells of one block each learn more slowly.
-    """
-    side = math.ceil(math.sqrt(length))
-    ticks = torch.atanh(torch.linspace(-0.95, 0.95, side)) if side > 1 else torch.zeros(1)
-    cells = torch.stack([torch.zeros(side * side), ticks.repeat(side), ticks.repeat_interleave(side)], dim=-1)
-    return cells[:length, None].repeat(1, reads, 1)
+
+def cell_places(side: int, like: Tensor) -> Tensor:
+    """Centre of each cell of a grid that fills the memory, (x, y) in [-1, 1], row by row: [side * side, 2]."""
+    ticks = (2 * torch.arange(side, device=like.device) + 1) / side - 1
+    return torch.stack([ticks.repeat(side), ticks.repeat_interleave(side)], -1).to(like.dtype)
+
+
+def cell_keys(places: Tensor, reads: int) -> Tensor:
+    """Keys whose windows stand at places [N, 2] under squash="centre", the K of one image at one place: [N, K, 3]."""
+    return F.pad(torch.atanh(places), (1, 0)).unsqueeze(1).expand(-1, reads, -1)

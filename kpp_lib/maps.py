@@ -14,7 +14,7 @@ from .config import Config
 from .decoder import Decoder, vector_decoder
 from .encoder import map_width
 from .layers import Residual, doubling
-from .memory import WRITERS, PriorNet, place_unchecked
+from .memory import PooledWriter, PriorNet, place_unchecked
 
 
 def resized(maps: Tensor, side: int) -> Tensor:
@@ -22,8 +22,11 @@ def resized(maps: Tensor, side: int) -> Tensor:
     return maps if maps.shape[-1] == side else F.interpolate(maps, size=(side, side), mode="bilinear")
 
 
-class MapWriter(nn.Module):
-    """The placed write from maps: each image's K blocks at its key means. maps [B, T, W, h, w], window [B, T, K, 3]."""
+class PlacedWriter(nn.Module):
+    """Each image's own K blocks, at its key means, by the inverse of the read.
+
+    maps [B, T, W, h, w], window [B, T, K, 3] -> [B, C, S, S].
+    """
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -77,14 +80,7 @@ def map_decoder(config: Config) -> nn.Module:
     )
 
 
-def make_writer(config: Config) -> nn.Module:
-    """f_mem of `config.write`; a placed write takes the encoder's maps where z is maps, else embeddings."""
-    return MapWriter(config) if writes_maps(config) else WRITERS[config.write](config)
-
-
-def writes_maps(config: Config) -> bool:
-    """Whether the writer takes the encoder's maps, not its embeddings."""
-    return config.write == "placed" and config.latents == "maps"
+WRITERS = {"pooled": PooledWriter, "placed": PlacedWriter}
 
 
 def make_prior_net(config: Config) -> nn.Module:

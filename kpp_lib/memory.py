@@ -202,61 +202,6 @@ class Pool(nn.Module):
         return {"mean": e.mean, "sum": e.sum, "max": e.amax}[self.kind](dim=1)
 
 
-class SlotPooledWriter(nn.Module):
-    """Ours: bind each embedding to its position before pooling, M = f_mem(sum_t code_t (x) u(e_t)).
-
-    A plain mean cannot tell the images apart; the outer product with a learned code per position can.
-    """
-
-    width = 32  # of u(e_t)
-
-    def __init__(self, config: Config) -> None:
-        super().__init__()
-        self.codes = nn.Parameter(torch.eye(config.length))  # [T, T], starts one-hot
-        self.project = nn.Linear(config.embed, self.width)
-        self.up = UpStack(
-            config.length * self.width,
-            config.writer_base,
-            config.memory_channels,
-            config.memory_size,
-            config.writer_linear,
-        )
-
-    def forward(self, e: Tensor, window: Tensor) -> Tensor:
-        if e.shape[1] > len(self.codes):
-            raise ValueError(
-                f"x: got an episode of {e.shape[1]} images, expected at most {len(self.codes)}, the positions "
-                "that write='slot_pooled' was built with"
-            )
-        bound = torch.einsum("ts,btu->bsu", self.codes[: e.shape[1]], self.project(e))  # [B, T, 32]
-        return full(self.up(bound.flatten(1)))
-
-
-class PlacedWriter(nn.Module):
-    """Ours: each image writes its own K blocks, placed at its key means by the inverse of the read transform."""
-
-    def __init__(self, config: Config) -> None:
-        super().__init__()
-        self.config = config
-        self.up = UpStack(
-            config.embed,
-            config.writer_base,
-            config.reads * config.memory_channels,
-            config.block_size,
-            config.writer_linear,
-        )
-
-    def forward(self, e: Tensor, window: Tensor) -> Tensor:
-        c = self.config
-        blocks = self.up(e.flatten(0, 1))  # [B*T, K*C, g, g]
-        blocks = full(blocks).view(*e.shape[:2], c.reads, c.memory_channels, c.block_size, c.block_size)
-        with exact(e.device):
-            return place_unchecked(blocks, window, c.memory_size, c.place_floor)
-
-
-WRITERS = {"pooled": PooledWriter, "slot_pooled": SlotPooledWriter, "placed": PlacedWriter}
-
-
 class PriorNet(nn.Module):
     """The convolutional encoder of p(Z | M_hat, Y): K blocks stacked on channels -> mean and log-variance (Appendix E).
 

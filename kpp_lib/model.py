@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Independent
 
-from .allocate import AllocatedKeys, cells_for, make_keys
+from .allocate import AllocatedKeys, make_keys
 from .bound import Bound, bound_terms, epsilon, exact, full, gaussian, product, sample, standard_normal
 from .config import Config
 from .doors import images_of, keys_of, memory_of
@@ -18,9 +18,9 @@ from .draws import Share
 from .encoder import make_encoder
 from .heap import Heap
 from .inputs import check_choice, check_count, check_flag, check_generator, check_kind, check_tensor, wrong
-from .keys import squash_unchecked
-from .maps import make_decoder, make_prior_net, make_writer, writes_maps
-from .memory import WRITERS, read_unchecked
+from .keys import cells_for, squash_unchecked
+from .maps import WRITERS, make_decoder, make_prior_net
+from .memory import read_unchecked
 from .posterior import Posterior, infer_z, posterior_net
 from .reading import Reading
 
@@ -48,7 +48,7 @@ class KanervaPlusPlus(Reading, Heap, nn.Module):
         self.write_encoder = make_encoder(c, shifted=True) if c.shift == "write" else None
         self.key_model = make_keys(c)
         self.posterior_net = posterior_net(c)
-        self.writer = make_writer(c)
+        self.writer = WRITERS[c.write](c)
         self.prior_net = make_prior_net(c)
         self.decoder = make_decoder(c)
         self.products: bool | None = None  # how blocks are read, see `read_blocks`
@@ -98,8 +98,8 @@ class KanervaPlusPlus(Reading, Heap, nn.Module):
     def infer(self, x: Tensor, memory: Tensor | None = None) -> Posterior:
         """q(Z|X) and q(Y|X) of the episodes x [B, T, C, H, W], binary or grey.
 
-        With keys="lookup" and "allocated" the keys are those that find x in `memory` [B, 3, S, S], or, without one, in
-        what x itself writes; other keys do not depend on the memory.
+        With keys="allocated" the keys are those that find x in `memory` [B, 3, S, S], or, without one, in what x itself
+        writes; other keys do not depend on the memory.
         """
         x = images_of(self, "x", x, grey=True)
         memory = None if memory is None else memory_of(self, memory, len(x))
@@ -128,7 +128,7 @@ class KanervaPlusPlus(Reading, Heap, nn.Module):
         window = squash_unchecked(posterior.place, c.squash, c.window)
         if c.write_window:  # at the same centre
             window = torch.cat([torch.full_like(window[..., :1], c.write_window), window[..., 1:]], -1)
-        return self.writer(seen.maps if writes_maps(c) else seen.e, window)
+        return self.writer(seen.maps if c.write == "placed" else seen.e, window)
 
     # --- reading and decoding -----------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ class Reading:
     @property
     def searches(self) -> bool:
         """Whether a key is found by searching the memory for the image."""
-        return self.config.keys in ("lookup", "allocated")
+        return self.config.keys == "allocated"
 
     def find(self, x: Tensor, posterior: Posterior, memory: Tensor | None) -> Posterior:
         """`posterior` with the keys that find x in the memory, where keys are looked up; else as it is."""
@@ -73,11 +73,11 @@ class Reading:
     def slot_pictures(self, memory: Tensor) -> Tensor:
         """What each place of the memory holds, decoded at the means: [B, 3, S, S] -> [B, N, C, H, W].
 
-        For keys that come from a table, keys="lookup" or "slots"; ValueError for others.
+        For keys that come from a table, keys="allocated" or "slots"; ValueError for others.
         """
         memory = memory_of(self, memory)
         if not isinstance(self.key_model, SlotKeys):
-            raise wrong("keys", self.config.keys, "a model with a table of places, keys='lookup' or 'slots'")
+            raise wrong("keys", self.config.keys, "a model with a table of places, keys='allocated' or 'slots'")
         return self.read_images(memory, self.key_model.slots().mean.expand(len(memory), -1, -1, -1), sampled=False)
 
     @torch.no_grad()

@@ -30,7 +30,7 @@ def test_paper_preset_is_appendix_e():
 
 
 def test_overrides_win():
-    assert Config.preset("cpu", "slots", write="pooled", squash="tanh").write == "pooled"
+    assert Config.preset("cpu", "content", write="pooled", squash="tanh", write_window=0.0).write == "pooled"
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_unknown_names():
 
 def test_a_placed_write_needs_a_window_in_the_frame():
     with pytest.raises(ValueError, match="squash: got 'tanh'.*placed"):
-        Config(write="placed", squash="tanh")
+        Config(write="placed", latents="maps", squash="tanh")
 
 
 NAMES = [f.name for f in dataclasses.fields(Config)]
@@ -106,7 +106,7 @@ def test_numpy_numbers_become_pythons():
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("style", [json.dumps, str])
 def test_the_command_line_gives_the_same_value(name, style):
-    for config in (Config(), Config.preset("paper", "associative")):
+    for config in (Config(), Config.preset("paper", "allocated")):
         value = getattr(config, name)
         assert Config.parse(name, style(list(value) if isinstance(value, tuple) else value)) == value
 

@@ -83,7 +83,7 @@ def test_more_images_get_smaller_cells_of_the_same_weights():
     assert torch.equal(model.bound(x, generator=seeded(0)).total, small.bound(x, memory, seeded(0)).total)
 
 
-@pytest.mark.parametrize("recipe", ["associative", "slots", "content"])
+@pytest.mark.parametrize("recipe", ["slots", "content", "paper"])
 def test_other_models_have_no_cells(recipe):
     model = tiny(recipe)
     assert model.holding(1000) is model

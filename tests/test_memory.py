@@ -6,7 +6,8 @@ import torch.nn.functional as F
 
 from kpp_lib import Config
 from kpp_lib.data.episodes import seeded
-from kpp_lib.memory import WRITERS, Pool, PriorNet, place_blocks, read_blocks, window_grid
+from kpp_lib.maps import WRITERS
+from kpp_lib.memory import Pool, PooledWriter, PriorNet, place_blocks, read_blocks, window_grid
 
 
 def equation_9(memory, s, x, y, size, align_corners):
@@ -116,33 +117,29 @@ def test_placing_is_differentiable_in_blocks_and_windows():
     assert torch.autograd.gradcheck(lambda b, w: place_blocks(b, w, 8), (blocks, window), eps=1e-7)
 
 
-@pytest.mark.parametrize("write", WRITERS)
-@pytest.mark.parametrize("linear", [False, True])
+@pytest.mark.parametrize(("write", "linear"), [("pooled", False), ("pooled", True), ("placed", False)])
 def test_writers_give_a_memory_with_gradients(write, linear):
-    config = Config.preset("tiny", "associative", write=write, writer_linear=linear)
-    e = torch.randn(2, config.length, config.embed, generator=seeded(7), requires_grad=True)
+    config = Config.preset("tiny", "allocated", write=write, writer_linear=linear)
+    seen = (config.embed,) if write == "pooled" else (8, 7, 7)
+    e = torch.randn(2, config.length, *seen, generator=seeded(7), requires_grad=True)
     window = torch.tensor([0.25, 0.0, 0.0]).expand(2, config.length, config.reads, 3)
     memory = WRITERS[write](config)(e, window)
     assert memory.shape == (2, 3, config.memory_size, config.memory_size)
     memory.square().sum().backward()
-    assert torch.all(e.grad.abs().sum(-1) > 0)  # every image leaves something
+    assert torch.all(e.grad.abs().flatten(2).sum(-1) > 0)  # every image leaves something
 
 
 def test_linear_writer_is_affine_and_the_default_is_not():
     for linear in (True, False):
-        writer = WRITERS["pooled"](Config.preset("tiny", "paper", writer_linear=linear))
+        writer = PooledWriter(Config.preset("tiny", "paper", writer_linear=linear))
         a, b = (torch.randn(1, 4, 32, generator=seeded(i)) for i in (1, 2))
         midpoint, mean = writer((a + b) / 2, None), (writer(a, None) + writer(b, None)) / 2
         assert torch.allclose(midpoint, mean, atol=1e-5) is linear
 
 
-def test_pooled_write_does_not_depend_on_the_order_and_slot_pooled_does():
-    e = torch.randn(1, 4, 32, generator=seeded(8))
-    pooled, slot_pooled = (WRITERS[w](Config.preset("tiny", "paper", write=w)) for w in ("pooled", "slot_pooled"))
+def test_pooled_write_does_not_depend_on_the_order():
+    e, pooled = torch.randn(1, 4, 32, generator=seeded(8)), PooledWriter(Config.preset("tiny", "paper"))
     torch.testing.assert_close(pooled(e, None), pooled(e.flip(1), None))
-    assert not torch.allclose(slot_pooled(e, None), slot_pooled(e.flip(1), None), atol=1e-3)
-    with pytest.raises(ValueError, match="x: got an episode of 5 images, expected at most 4"):
-        slot_pooled(torch.zeros(1, 5, 32), None)
 
 
 @pytest.mark.parametrize("size", [4, 8, 16, 32])

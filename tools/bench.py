@@ -39,7 +39,7 @@ from kpp_lib.training.provenance import commit
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("step", "cost", "memory", "switches", "widgets", "faults", "gpu")
-BOTH = (("paper", "paper"), ("paper", "associative"), ("cpu", "paper"), ("cpu", "associative"))
+BOTH = (("paper", "paper"), ("paper", "allocated"), ("cpu", "paper"), ("cpu", "allocated"))
 ON_CPU = ("channels_last", "fused")  # switches of a step that a CPU knows
 
 
@@ -69,7 +69,7 @@ def cost(repeats: int, quick: bool) -> list[Row]:
     """Against T, K and the size of the memory; five sizes each."""
     lengths, reads = ((2, 3, 4, 6, 8), (1, 2, 3, 4, 5)) if quick else (bench_cost.LENGTHS, bench_cost.READS)
     preset, rows = "tiny" if quick else "cpu", []
-    for recipe in ("paper", "associative"):
+    for recipe in ("paper", "allocated"):
         rows.append(bench_cost.by_length("cpu", repeats, recipe, preset, lengths))
         rows.append(bench_cost.by_reads("cpu", repeats, recipe, preset, reads))
     return rows + bench_cost.by_memory("cpu", repeats)

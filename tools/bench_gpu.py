@@ -118,8 +118,8 @@ def rows(device: str, quick: bool) -> list[Row]:
     data, config = made(IMAGES * 4 if quick else 50_000), Config.preset(preset, "paper")
     compiled = Speed.of(device, config.steps).compile  # as a whole run of the preset would be
     found = training(device, config, data, every, count, compiled)
-    found += training(device, Config.preset(preset, "associative"), data, every, count, compiled)
-    found.append(evaluation(device, Config.preset(preset, "associative"), images))
+    found += training(device, Config.preset(preset, "allocated"), data, every, count, compiled)
+    found.append(evaluation(device, Config.preset(preset, "allocated"), images))
     return found + gains(device, config, data, every, count, compiled)
 
 
@@ -127,5 +127,5 @@ def short(device: str) -> list[Row]:
     """What fits two minutes of a lent GPU, most wanted first; nothing is compiled, which alone takes as long."""
     data, config = made(50_000), Config.preset("paper", "paper")
     found = training(device, config, data, 10, 15, compile=False)
-    found.append(evaluation(device, Config.preset("paper", "associative"), images=2_048))
+    found.append(evaluation(device, Config.preset("paper", "allocated"), images=2_048))
     return found + gains(device, config, data, 10, 9, compile=False)

@@ -20,7 +20,7 @@ from kpp_lib.training.fit import new_model
 from kpp_lib.training.optim import make_optimizer
 
 IMAGES, LENGTH = 64, 32  # two episodes of 32
-GOALS = {("paper", "paper"): 1.95, ("cpu", "associative"): 0.40}
+GOALS = {("paper", "paper"): 1.95, ("cpu", "allocated"): 0.40}
 
 
 def pixels(n: int = IMAGES, size: int = 28) -> Tensor:

@@ -1,12 +1,11 @@
 """Put a trained model into the package: fp16 weights and a model card.
 
-python tools/ship.py RUN NAME --about "one sentence" [--baseline NAME] [--recipe slots]
+python tools/ship.py RUN NAME --about "one sentence" [--baseline NAME]
 python tools/ship.py NAME NAME --report results/NAME.json
 
 The first takes the folder of a run, of `kpp train` or of a sweep (DIR/NAME-seedN), to kpp_lib/weights/NAME. The second
 adds its scores to the card: those of `kpp evaluate --checkpoint NAME --out results/NAME.json`, run on the committed
-weights. A model of recipe associative and one of recipe slots are the same after training (tests/training/test_fit.py),
-so --recipe slots ships the first as the second.
+weights.
 """
 
 import argparse
@@ -39,7 +38,6 @@ def main() -> None:
     parser.add_argument("name")
     parser.add_argument("--about")
     parser.add_argument("--baseline")
-    parser.add_argument("--recipe", choices=["slots"])
     parser.add_argument("--note", help="what a reader of the numbers or the command has to know")
     parser.add_argument("--report", type=Path)
     args = parser.parse_args()
@@ -50,11 +48,6 @@ def main() -> None:
         amend_card(PRETRAINED / args.name, {"scores": report["scores"], "scored": scored})
         return
     model = load_model(args.source)
-    if args.recipe:
-        if model.config.recipe_name != "associative":
-            parser.error(f"--recipe: got a model of recipe {model.config.recipe_name}, expected associative")
-        model.config = model.config.replace(keys="slots", recipe_name=args.recipe)
-        card["config"] = model.config.to_dict()
     kept = {k: card[k] for k in ("step", "valid", "data", "hardware", "commit")}
     about = {
         "name": args.name,

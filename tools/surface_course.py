@@ -316,7 +316,7 @@ WIDGETS = [
         "widgets.written",
         lambda models, episodes: widgets.written(models, episodes),
         {
-            "models": (values({"a": model("associative")}), st.one_of(bads({}, {"a": None}, [model("paper")]), odd())),
+            "models": (values({"a": model("allocated")}), st.one_of(bads({}, {"a": None}, [model("paper")]), odd())),
             "episodes": images(),
         },
         also=("models['a']",),

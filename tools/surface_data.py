@@ -446,7 +446,7 @@ USE = [
             model, images, length, orders, episodes, scores, limit, baseline=baseline
         ),
         {
-            "model": models("associative", "paper", "vae"),
+            "model": models("allocated", "paper", "vae"),
             "images": SPLITS,
             "length": count(1, 4, limit=N // 2),
             "orders": (values(1), count(1, 2, limit=None)[1].filter(lambda g: "**" not in g.words)),
@@ -464,7 +464,7 @@ USE = [
         "studies.capacity",
         lambda model, images, lengths, limit: studies.capacity(model, images, lengths, limit),
         {
-            "model": models("associative"),
+            "model": models("allocated"),
             "images": SPLITS,
             "lengths": (values([2], (1, 2)), bads([], 3, "12", [0], [True], [2.0], None)),
             "limit": (values(16), count(8, 16)[1]),
@@ -478,7 +478,7 @@ USE = [
             model, images, None, strengths, steps, episodes
         ),
         {
-            "model": models("associative", also=("vae",)),
+            "model": models("allocated", also=("vae",)),
             "images": splits("grey", wrong=("binary", "redraw", "larger")),
             "strengths": (
                 values({"speckle": [0.5]}),

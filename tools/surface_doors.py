@@ -58,7 +58,7 @@ def finite(*shape: int):
 
 # --- the model -------------------------------------------------------------------------------------------------------
 
-ANY, TABLE = models(*RECIPES), models("associative", "slots")
+ANY, TABLE = models(*RECIPES), models("allocated", "slots")
 SELF, TABLED = (ANY[0], ANY[0]), (TABLE[0], TABLE[0])  # the object of a method is never a strange one
 
 

@@ -17,7 +17,7 @@ import kpp_lib as kpp
 from kpp_lib.baselines import VAE
 
 B, T, K, SIDE, S = 2, 4, 2, 12, 16  # of every drawn episode and memory
-RECIPES = ("associative", "slots", "content", "paper")
+RECIPES = ("allocated", "slots", "content", "paper")
 
 
 @cache

@@ -278,7 +278,7 @@ def clean_up(model: KanervaPlusPlus, grey: Tensor, memory: Tensor, steps: int = 
     grey = check_images("grey", grey, ("T", c.channels, c.image_size, c.image_size), grey=True)
     if len(grey) < 2:
         raise wrong("grey", list(grey.shape), "at least two images")
-    held = [model.slot_pictures(m[None]) if model.config.keys == "lookup" else None for m in memory]
+    held = [model.slot_pictures(m[None]) if model.searches else None for m in memory]
 
     @cache
     def path(kind: str, strength: float, image: int, which: int) -> list[Tensor]:

@@ -194,7 +194,7 @@ def door(score: Score, kind: type = KanervaPlusPlus) -> Score:
         check_kind("model", model, kind, "a model with a memory" if kind is KanervaPlusPlus else "a memory-free VAE")
         check_generator("generator", generator, needed=True)
         if score is even_places and not isinstance(model.key_model, SlotKeys):
-            raise wrong("model", Words(f"keys={model.config.keys!r}"), "a table of places, keys='lookup' or 'slots'")
+            raise wrong("model", Words(f"keys={model.config.keys!r}"), "a table of places, keys='allocated' or 'slots'")
         return score(model, images_of(model, "x", x), generator, **how)
 
     return checked

@@ -36,7 +36,7 @@ BITS = ("fixed", "dynamic", "threshold")
 WORDS = {"preset": tuple(PRESETS), "recipe": tuple(RECIPES), "dataset": DATASETS, "binarize": BITS}
 USUAL = {
     "preset": "cpu",
-    "recipe": "associative",
+    "recipe": "allocated",
     "dataset": "mnist",
     "binarize": "dynamic",
     "seeds": [0],

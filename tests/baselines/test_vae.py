@@ -57,5 +57,5 @@ def test_it_trains_and_is_evaluated_like_the_rest(tmp_path):
 
 
 def test_a_memory_model_needs_a_write():
-    with pytest.raises(ValueError, match="write: got 'none', expected one of pooled, slot_pooled, placed"):
+    with pytest.raises(ValueError, match="write: got 'none', expected one of pooled, placed"):
         kpp.KanervaPlusPlus(kpp.Config.preset("tiny", "vae"))

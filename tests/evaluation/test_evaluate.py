@@ -60,7 +60,7 @@ def test_a_part_is_a_fixed_random_part_and_says_so():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"scores": ("swap",)}, "scores: got swap for recipe associative, expected some of memory_swap"),
+        ({"scores": ("swap",)}, "scores: got swap for recipe allocated, expected some of memory_swap"),
         ({"length": 12}, "length: got T = 12 for 22 images, expected at least two episodes"),
         ({"length": 4, "orders": 0}, "orders: got 0"),
     ],
@@ -103,7 +103,7 @@ def test_swap_takes_the_next_episodes_memory():
 
 def test_cues_in_another_order_or_alone_cost_an_unshifted_model_nothing():
     model, x = (
-        tiny("associative", key_log_var=-14.0, key_log_var_range=(-14.0, 2.0), log_var_range=(-6.0, -5.9)),
+        tiny("allocated", key_log_var=-14.0, key_log_var_range=(-14.0, 2.0), log_var_range=(-6.0, -5.9)),
         episodes(),
     )
     with torch.no_grad():
@@ -187,7 +187,7 @@ def test_a_noisy_cue_has_a_tenth_of_its_bits_flipped(monkeypatch):
     assert seen[0].mean().item() == pytest.approx(0.1, abs=0.01)
 
 
-@pytest.mark.parametrize("recipe", ["associative", "slots", "paper"])
+@pytest.mark.parametrize("recipe", ["allocated", "slots", "paper"])
 def test_leave_one_out_is_the_total_with_a_memory_that_never_saw_the_image(recipe):
     """Against the same by hand for one image of each episode, with noise too small to matter."""
     sharp = dict(key_log_var=-14.0, key_log_var_range=(-14.0, 2.0))

@@ -13,7 +13,7 @@ from kpp_lib.evaluation.diagnostics import SCORES, VAE_SCORES
 from kpp_lib.inputs import trusted
 from kpp_lib.training.fit import new_model
 
-ALL = [("associative", name) for name in SCORES] + [("vae", name) for name in VAE_SCORES]
+ALL = [("allocated", name) for name in SCORES] + [("vae", name) for name in VAE_SCORES]
 ALL += [("paper", name) for name in ("memory_swap", "single_cues", "leave_one_out")]
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 

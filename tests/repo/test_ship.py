@@ -44,8 +44,8 @@ def test_a_run_of_a_sweep_is_shipped_with_its_scores(run, tmp_path, monkeypatch)
     shipped(monkeypatch, run, "mine", "--about", "bars")
     folder = tmp_path / "weights" / "mine"
     assert kpp.load_card(folder)["command"] == (
-        "kpp train --preset tiny --recipe associative --dataset bars --binarize fixed "
-        "--set episodes=2 steps=3 seed=3 --out runs/bars-associative"
+        "kpp train --preset tiny --recipe allocated --dataset bars --binarize fixed "
+        "--set episodes=2 steps=3 seed=3 --out runs/bars-allocated"
     )
     assert kpp.load_model(folder).config == kpp.load_model(run).config
     result = run.with_suffix(".json")

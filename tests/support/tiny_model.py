@@ -8,7 +8,7 @@ from kpp_lib.config import RECIPES
 ALL_RECIPES = [name for name in RECIPES if name != "vae"]  # those with a memory
 
 
-def tiny(recipe="associative", **overrides):
+def tiny(recipe="allocated", **overrides):
     """The tiny preset, in eval mode, with seeded weights."""
     torch.manual_seed(0)
     return KanervaPlusPlus(Config.preset("tiny", recipe, **overrides)).eval()

@@ -17,7 +17,7 @@ def plan(tmp_path, text):
 
 
 def test_there_are_the_files_that_the_docs_name():
-    assert [file.stem for file in EXPERIMENTS] == ["course", "fair_trial", "gpu", "memory", "smoke"]
+    assert [file.stem for file in EXPERIMENTS] == ["course", "fair_trial", "gpu", "smoke"]
 
 
 @pytest.mark.parametrize("file", EXPERIMENTS, ids=lambda f: f.stem)
@@ -27,7 +27,7 @@ def test_every_experiments_file_expands_to_runs(file):
     assert len({job.id for job in jobs}) == len(jobs)
 
 
-SHIPPED = {"mnist-cpu": "mnist-associative", "omniglot-cpu": "omniglot-associative"}
+SHIPPED = {"mnist-cpu": "mnist-allocated", "omniglot-cpu": "omniglot-allocated"}
 
 
 @pytest.mark.parametrize("name", pretrained_names())
@@ -43,7 +43,7 @@ def test_the_course_trains_what_the_shipped_cards_record(name):
 def test_gpu_begins_with_the_papers_sizes():
     jobs = read_plan(ROOT / "experiments" / "gpu.toml")
     first = [(job.dataset, job.config.recipe_name) for job in jobs[:4]]
-    assert first == [(d, r) for d in ("mnist", "omniglot") for r in ("paper", "associative")]
+    assert first == [(d, r) for d in ("mnist", "omniglot") for r in ("paper", "allocated")]
     assert {job.config.preset_name for job in jobs} == {"paper"}
     config = jobs[0].config
     assert config.steps * config.episodes * config.length >= 500 * 50_000  # 500 epochs of MNIST's training split
@@ -150,5 +150,5 @@ def test_the_command_that_trains_a_run_alone(tmp_path):
     job = plan(tmp_path, RUN + "binarize='fixed'\nseeds=[2]\nset={lr=0.5}")[0]
     line = train_command(job.config.to_dict(), job.dataset, job.binarize, "runs/a")
     assert line == (
-        "kpp train --preset cpu --recipe associative --dataset mnist --binarize fixed --set lr=0.5 seed=2 --out runs/a"
+        "kpp train --preset cpu --recipe allocated --dataset mnist --binarize fixed --set lr=0.5 seed=2 --out runs/a"
     )

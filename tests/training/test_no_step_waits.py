@@ -82,7 +82,7 @@ def test_the_count_sees_what_it_must(monkeypatch, tmp_path):
         return bound
 
     monkeypatch.setattr(kpp.KanervaPlusPlus, "forward", nosy)
-    found = counted(monkeypatch, tmp_path, "associative")
+    found = counted(monkeypatch, tmp_path, "allocated")
     assert {"item", "tolist", "index", "lift_fresh"} <= set(found)
 
 
