@@ -1,4 +1,4 @@
-"""The speed run: a memory below GPM's published number on MNIST, as soon as possible. docs/speedrun.md has the rules."""
+"""The speed run: a memory below GPM's published number on MNIST, and soon. docs/speedrun.md has the rules."""
 
 from __future__ import annotations
 
