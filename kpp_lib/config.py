@@ -281,8 +281,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     # the address is computed from the image alone, as in the paper, and in part a code of the kind of digit, so the
     # memory is worth less. Cues are noisy in training, or the keys become a hash
     "content": _PLACED
-    | dict(keys="content_bn", key_log_var=-5.0, key_log_var_range=(-7.0, 2.0), kl_z_warmup=0.0, kl_y_warmup=0.35)
-    | dict(cue_noise=0.15),
+    | dict(keys="content_bn", key_log_var=-5.0, key_log_var_range=(-7.0, 2.0), kl_y_warmup=0.35, cue_noise=0.15),
     "paper": dict(write="pooled", keys="content", shift="all", squash="tanh"),
     # no memory at all: the baseline that shows what one is worth
     "vae": dict(write="none", shift="none", trunk="small", latents="maps", spectral_norm=False, kl_z_warmup=0.25),

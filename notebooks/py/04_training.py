@@ -13,7 +13,7 @@
 # [![Launch on Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/kanerva-plus-plus/kpp/main?urlpath=lab/tree/notebooks/04_training.ipynb)
 #
 # Here the model learns, live: two small models, a few minutes in all on a laptop. The first follows our reading of the paper's recipe, the second is
-# the associative memory of this course. Both losses fall. One model comes to read its memory and the other does not,
+# the allocated memory of this course. Both losses fall. One model comes to read its memory and the other does not,
 # and only a few extra numbers show it.
 #
 # **Objectives.** After this notebook you can
@@ -60,7 +60,7 @@ seed = 0
 preset = "cpu"  # "paper" on a GPU
 length = 8  # T while we watch; the shipped weights have 32
 episodes = 8  # B, episodes a step
-steps = 600
+steps = 250
 scored_images = 1024
 out = "../runs/04_training"  # made anew each time this notebook runs
 
@@ -71,7 +71,7 @@ print(data.describe())
 small = dict(length=length, episodes=episodes, steps=steps, seed=seed)
 configs = {
     "paper": kpp.Config.preset(preset, recipe="paper", **small),
-    "associative": kpp.Config.preset(preset, recipe="associative", **small),
+    "allocated": kpp.Config.preset(preset, recipe="allocated", **small),
 }
 runs = {name: Path(out) / name for name in configs}
 for name in (*configs, "three", "whole", "parts"):
@@ -83,10 +83,10 @@ for name in (*configs, "three", "whole", "parts"):
 #
 # ## 1 · One step, by hand
 #
-# An episode goes in, three numbers come out, and their sum is the loss. Nothing else is trained: no reconstruction through
-# the memory, no auxiliary loss. The memory gets its gradient through the prior $p(Z|\hat M, Y)$ alone. One thing is special to our
-# associative recipe: in use, a key is *looked up* in the memory (notebook 03). In training, `model(x)` reads each image where it was written: that
-# too is a $q(Y|X)$, so the sum is a bound all the same, and it has a gradient before there is anything to find.
+# An episode goes in, three numbers come out, and their sum is the loss: no reconstruction through the memory is trained. Two things are special to our
+# allocated recipe. In use, a key is *looked up* in the memory (notebook 03); in training, `model(x)` reads each image where it was written: that
+# too is a $q(Y|X)$, so the sum is a bound all the same, and it has a gradient before there is anything to find. And the content code, which decides where an image is
+# written, has a loss of its own (`bound.code`). It trains the code and nothing else, and `bound.weighted` adds it to the loss; `bound.total` is equation 4 without it.
 
 # %% [markdown] tags=["exercise:train_step"]
 # **Exercise: one step.** Write it as a function: one bound, one loss with the weights of the KLs, the gradient scaled
@@ -123,7 +123,7 @@ checks.train_step(train_step)
 # > **Predict:** at the very start, what is the reconstruction term of a decoder that says "one half" for each of the 784 pixels?
 
 # %%
-config = configs["associative"]
+config = configs["allocated"]
 model = engine.new_model(config)
 optimizer = make_optimizer(model, config)
 batches = kpp.Episodes(data.train, length, episodes, seed)
@@ -148,7 +148,7 @@ print(inspect.getsource(engine.fit).split('"""')[2].strip("\n"))
 # recipes that ask for it; here it returns nothing.)
 
 # %%
-three = kpp.Config.preset("tiny", "associative", steps=3, seed=seed)
+three = kpp.Config.preset("tiny", "allocated", steps=3, seed=seed)
 by_hand = engine.new_model(three)
 optimizer = make_optimizer(by_hand, three)
 schedule = make_schedule(optimizer, three)
@@ -184,7 +184,7 @@ assert same_weights(by_hand, fitted)
 #
 # **The weights of KL$_Z$ and KL$_Y$** are our addition. A key is worth its price only once the memory holds something at the place it points to, and
 # nothing is worth writing before someone reads it. A *network* that computes keys may give them up, if they must be paid for
-# from the first step, before they are of use. (A table of places that starts sharp did not collapse even then: lab book, rows 23 and 24.
+# from the first step, before they are of use. (Places that are given, and sharp from the start, did not collapse even then: lab book, rows 23 and 24, of an older recipe.
 # There the warm-up is a precaution.) With full KL$_Z$ from step 0, $z$ stays nearly empty, so nothing useful is written. So both are free at first, and the price is
 # phased in. At the end both weights are 1, always: otherwise the sum would be no bound.
 
@@ -214,7 +214,7 @@ checks.warmup_weight(warmup_weight)
 # </details>
 
 # %% [markdown]
-# A second guard, ours too: keys start sharp, at just under two pixels of the memory (`key_log_var`), and their spread is kept in a range (`key_log_var_range`). A key as wide as $p(Y)$ reads anywhere,
+# A second guard, ours too: keys start sharp, at about one pixel of the memory (`key_log_var`), and their spread is kept in a range (`key_log_var_range`). A key as wide as $p(Y)$ reads anywhere,
 # so nothing that it reads is worth writing, and it never learns to point: question 1 at the end. The spreads of $q(Z|X)$ and of the learned prior are kept in a range as well (`log_var_range`): a prior
 # that is very sure, and wrong once, costs without limit. The paper names no such range, and may have needed none.
 #
@@ -233,7 +233,7 @@ plt.show()
 
 # %% [markdown]
 # *Picture:* two panels; left, the learning rate rising for a tenth of the steps and falling to zero; right, the weight of KL_Y (that of KL_Z is the same), constant 1
-# for the paper's recipe, rising from 0 to 1 over the first quarter for the associative one.
+# for the paper's recipe, rising from 0 to 1 over the first quarter for the allocated one.
 #
 # **Weight decay** of $10^{-3}$ is on every weight "barring biases and the affine terms of batchnorm" (Appendix E). We spare everything with one
 # dimension, EvoNorm's parameters included; the author's code keeps those in four dimensions, and so decays them. **Spectral normalisation** is on "all dense models" there, which leaves open whether
@@ -276,21 +276,23 @@ print(f"weight decay: {len(decayed['params'])} tensors with, {len(spared['params
 #
 # ## 3 · Two models learn
 #
-# Same decoder, data, order and budget. What differs stands here. So this shows *that* one memory is used and the other is not, not *which* line
+# Same data, order and number of steps. What differs stands here. So this shows *that* one memory is used and the other is not, not *which* line
 # of the table decides; the [lab book](../docs/lab_book.md) takes them apart.
 #
 # `paper` is *our reading* of the paper's recipe. The text fixes the pooled write, the content keys, the shift and spectral normalisation. Where it is silent or we could not follow
-# it, we chose: keys start as wide as $p(Y)$ (`key_log_var=0`), tanh as the squash of equation 8's key, AdamW in place of LARS, no warm-up of the KLs, small networks and (here) 600 steps,
+# it, we chose: keys start as wide as $p(Y)$ (`key_log_var=0`), tanh as the squash of equation 8's key, AdamW in place of LARS, no warm-up of the KLs, small networks and (here) 250 steps,
 # where Appendix E has 500 epochs. A fair trial of the other readings is still to come; what follows is about this one.
 #
-# | | `paper` (our reading) | `associative` (ours) |
+# | | `paper` (our reading) | `allocated` (ours) |
 # |---|---|---|
-# | write | pooled: $f_{mem}$ of the mean embedding | placed: each image's blocks in a cell of its own |
-# | address | computed from $e_t$ | written by position, found by searching the memory |
-# | window | tanh of the key | fixed size, centre inside the frame |
+# | write | pooled: $f_{mem}$ of the mean embedding | placed: each image's block in a cell of its own |
+# | address | computed from $e_t$, $K = 2$ | the cell is chosen by content, and found by searching the memory, $K = 1$ |
+# | window | tanh of the key | fixed size, written a little narrower than read |
+# | $z$ | a vector of 64 numbers | maps [4, 7, 7], no dense layer on the way |
+# | $q(z)$ | $q(Z \mid X)$ | that times $p(Z \mid \hat M, Y)$: it meets the prior that was read |
 # | KL$_Z$, KL$_Y$ | full price from step 0 | phased in over the first quarter |
-# | spread of a key | free | at most a few pixels of the memory |
-# | encoder | temporal shift, spectral normalisation | neither |
+# | spread of a key | free | starts at about a pixel of the memory |
+# | encoder | ResNet-18 with temporal shift, spectral normalisation | a small convolutional trunk, neither |
 #
 # > **Predict:** which one has the lower total after these few steps? And what will the paper's recipe pay for its keys, free as they are?
 
@@ -300,7 +302,7 @@ models = {name: kpp.fit(c, data, runs[name], **watch) for name, c in configs.ite
 logs = {name: read_log(folder / "log.csv") for name, folder in runs.items()}
 for name, rows in logs.items():
     last = rows[-1]
-    print(f"{name:12s} {last['split']}: total {float(last['total']):.1f} nats/image after {last['step']} steps")
+    print(f"{name:9s} {last['split']}: total {float(last['total']):.1f} nats/image after {last['step']} steps")
 
 # %%
 fig, axes = plt.subplots(1, 3, figsize=(9, 2.8), layout="constrained")
@@ -447,7 +449,7 @@ plt.show()
 # a run in two parts is the same run. Here the button is pressed after seven of ten steps:
 
 # %%
-tiny = kpp.Config.preset("tiny", "associative", steps=10, seed=seed)
+tiny = kpp.Config.preset("tiny", "allocated", steps=10, seed=seed)
 whole = kpp.fit(tiny, data, Path(out) / "whole", quiet=True)
 
 
