@@ -82,7 +82,7 @@ class Config:
     write_window: float = number(0.0, least=0, most=1)  # placed: half-width of a block as written; 0: as it is read
     write_size: int = count(0, least=0)  # placed: side of a block as written, pixels; 0: block_size
     place_floor: float = number(0.1, above=0)  # placed write: added to the summed masks, fades the rim of a lone block
-    block_size: int = power_of_two(16, least=4)  # g, side of a block as read; not in the paper
+    block_size: int = count(16, least=4)  # g, side of a block as read; not in the paper
     read_mode: str = choice("bilinear", "nearest")  # eq. 9
     read_padding: str = choice("zeros", "border", "reflection")  # what lies outside M; not in the paper
     align_corners: bool = flag(False)  # not in the paper; PyTorch's default since 1.3
@@ -93,11 +93,13 @@ class Config:
     # allocated: chance that a bit of the cue differs from the picture it is a copy of
     lookup_flip: float = number(0.1, above=0, below=0.5)
     # key -> window (s, x, y); the paper bounds it to [-1, 1] without saying how
-    squash: str = choice("tanh", "in_frame", "fixed", "centre", "clip", "none")
-    # half-width s of the window as a fraction of M, where squash is "fixed" or "centre"
+    squash: str = choice("tanh", "in_frame", "fixed", "centre", "cells", "clip", "none")
+    # half-width s of the window as a fraction of M, where squash is "fixed", "centre" or "cells"
     window: float = number(0.25, above=0, most=1)
     key_spread: float = number(0.9, above=0)  # content_bn: standard deviation of the key means over the data
     key_log_var: float = number(0.0)  # added to the network's log-variance: where q(y) starts
+    # squash="cells": how many standard deviations of q(y) a border of its cell is away
+    key_margin: float = number(4.0, above=0)
     # of q(y): at -7 a fixed window of s = 0.25 is placed to within a pixel of M. Without a floor, keys that are still
     # cheap (kl_y_warmup) turn into a content code of 30 nats instead of an address
     key_log_var_range: tuple[float, float] = span(-7.0, 2.0)
@@ -141,14 +143,22 @@ class Config:
             raise wrong("decoder_sees", self.decoder_sees, "'z' with write='none': there are no blocks")
         if self.trunk == "small" and self.shift != "none":
             raise wrong("shift", self.shift, "'none' with trunk='small', which sees each image by itself")
+        if self.latents == "vector" and self.block_size & (self.block_size - 1):
+            raise wrong("block_size", self.block_size, "a power of two with latents='vector', whose prior halves it")
         for name, value in (("write", "placed"), ("keys", "allocated")):
             if getattr(self, name) == value and self.latents != "maps":
                 raise wrong("latents", self.latents, f"'maps' with {name}={value!r}, which is made from maps")
-        if self.keys in ("slots", "allocated") and self.squash != "centre":
-            raise wrong("squash", self.squash, f"'centre' with keys={self.keys!r}, whose cells fill the memory")
-        if self.write == "placed" and self.squash not in ("in_frame", "fixed", "centre"):
+        if self.keys == "slots" and self.squash != "centre":
+            raise wrong("squash", self.squash, "'centre' with keys='slots', whose cells fill the memory")
+        if self.keys == "allocated" and self.squash not in ("centre", "cells"):
+            raise wrong("squash", self.squash, "'centre' or 'cells' with keys='allocated', whose cells fill the memory")
+        if self.squash == "cells" and (self.keys != "allocated" or self.write_window):
+            raise wrong(
+                "squash", self.squash, "another one without keys='allocated', or with a write_window of its own"
+            )
+        if self.write == "placed" and self.squash not in ("in_frame", "fixed", "centre", "cells"):
             frame = "a block can only be placed where its window lies in the memory"
-            raise wrong("squash", self.squash, f"'in_frame', 'fixed' or 'centre' with write='placed': {frame}")
+            raise wrong("squash", self.squash, f"'in_frame', 'fixed', 'centre' or 'cells' with write='placed': {frame}")
         if self.write_window and not (self.squash in ("fixed", "centre") and self.write_window <= self.window):
             inside = "a narrower window at the place of a read: at most `window`, with squash 'fixed' or 'centre'"
             raise wrong("write_window", self.write_window, inside)
