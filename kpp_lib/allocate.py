@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.distributions import Independent
 
 from .bound import normal
-from .config import Config
+from .config import Config, cells_for
 from .encoder import map_width
-from .keys import ContentKeys, SlotKeys, cell_keys, cell_places, cells_for, key_posterior
+from .keys import ContentKeys, SlotKeys, cell_keys, cell_places, key_posterior
 
 
 class AllocatedKeys(SlotKeys):

@@ -92,8 +92,8 @@ def _train_arguments(p: argparse.ArgumentParser) -> None:
         "--recipe",
         choices=RECIPES,
         default="allocated",
-        help="the paper's memory; or an associative one, where a cue "
-        "finds its image; or slots, addressed by position (default: %(default)s)",
+        help="how the memory is written and addressed: allocated and cells by content, slots by position, content by "
+        "the image alone, paper our reading of the paper's; or vae, none (default: %(default)s)",
     )
     p.add_argument("--dataset", choices=DATASETS, default="mnist")
     p.add_argument(

@@ -1,12 +1,13 @@
 """Config: every choice that the model and its training make, in one frozen dataclass, with presets and recipes.
 
 A *preset* sets the size (tiny | cpu | paper), a *recipe* sets how the memory is written and addressed (allocated |
-slots | content | paper | vae). `Config.preset("cpu", recipe="allocated", steps=500)` combines both and takes
+cells | slots | content | paper | vae). `Config.preset("cpu", recipe="allocated", steps=500)` combines both and takes
 overrides. Where the paper is silent or contradicts itself, the comment of the field says what we chose.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import Field, asdict, dataclass, fields
 from typing import Any
 
@@ -94,7 +95,8 @@ class Config:
     lookup_flip: float = number(0.1, above=0, below=0.5)
     # key -> window (s, x, y); the paper bounds it to [-1, 1] without saying how
     squash: str = choice("tanh", "in_frame", "fixed", "centre", "cells", "clip", "none")
-    # half-width s of the window as a fraction of M, where squash is "fixed", "centre" or "cells"
+    # half-width s of the window as a fraction of M, where squash is "fixed" or "centre"; with "cells" always that of a
+    # cell for T images
     window: float = number(0.25, above=0, most=1)
     key_spread: float = number(0.9, above=0)  # content_bn: standard deviation of the key means over the data
     key_log_var: float = number(0.0)  # added to the network's log-variance: where q(y) starts
@@ -134,6 +136,8 @@ class Config:
 
     def __post_init__(self) -> None:
         checked(self)
+        if self.squash == "cells":
+            object.__setattr__(self, "window", 1 / cells_for(self.length))
         if self.shift != "none" and min(self.widths) < self.shift_div:
             least = f"at least shift_div = {self.shift_div} channels each, so that a shift moves something"
             raise wrong("widths", self.widths, least)
@@ -225,6 +229,11 @@ class Config:
         return self.from_dict(self.to_dict() | changes)
 
 
+def cells_for(length: int) -> int:
+    """Side of the smallest square grid with a cell for each of `length` images."""
+    return math.isqrt(length - 1) + 1
+
+
 PRESETS: dict[str, dict[str, Any]] = {
     # seconds on one core; for tests
     "tiny": dict(
@@ -286,6 +295,9 @@ _PLACED = dict(
 RECIPES: dict[str, dict[str, Any]] = {
     # written where the content belongs, found by searching
     "allocated": _PLACED | dict(keys="allocated"),
+    # the same, but a key reads the whole cell that it lies in: no more than a cell's number is paid for, and nothing is
+    # read between cells
+    "cells": _PLACED | dict(keys="allocated", squash="cells", write_window=0.0, block_size=12, write_size=12),
     # written and read by the position in the episode: a random-access memory, the contrast
     "slots": _PLACED | dict(keys="slots"),
     # the address is computed from the image alone, as in the paper, and in part a code of the kind of digit, so the
@@ -308,4 +320,7 @@ PRESET_RECIPES: dict[tuple[str, str], dict[str, Any]] = {
     (preset, recipe): settings
     for preset, settings in _PLACED_AT.items()
     for recipe in ("allocated", "slots", "content")
+} | {
+    ("cpu", "cells"): dict(lr=4e-3),
+    ("tiny", "cells"): dict(map_widths=(8, 8), block_size=4, write_size=4),
 }

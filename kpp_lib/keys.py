@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributions import Independent
 
 from .bound import gaussian, normal, rows
-from .config import Config
+from .config import Config, cells_for
 from .inputs import check_choice, check_number, check_tensor
 from .layers import dense
 
@@ -117,11 +115,6 @@ def key_posterior(mean: Tensor, log_var: Tensor, config: Config) -> Independent:
         return q
     unused = torch.arange(3, device=mean.device) == 0  # s of (s, x, y); made on the device: copied, it would wait
     return normal(q.mean.masked_fill(unused, 0.0), q.stddev.masked_fill(unused, 1.0), 2)
-
-
-def cells_for(length: int) -> int:
-    """Side of the smallest square grid with a cell for each of `length` images."""
-    return math.isqrt(length - 1) + 1
 
 
 def cell_places(side: int, like: Tensor) -> Tensor:
