@@ -316,10 +316,10 @@ axes[0].legend()
 plt.show()
 
 # %% [markdown]
-# *Picture:* three panels over the steps, one per term, a line per recipe. The reconstruction of both falls in much the same way, the associative one's somewhat lower; its
-# KL_Z starts high, while it is cheap, and settles below that of the paper's recipe; KL_Y of the paper's recipe drops to zero at once, that of the associative one stays near ten nats.
+# *Picture:* three panels over the steps, one per term, a line per recipe. The reconstruction of both falls, the allocated one's faster and further; its
+# KL_Z starts high, while it is cheap, and ends near zero; KL_Y of the paper's recipe drops to zero, that of the allocated one stays near seven nats.
 #
-# Both learn: 146.9 and 133.7 nats/image on validation, from more than 600 at the start. The second is 13 nats better, and nothing in either total says that only one of the two reads its
+# Both learn. The second ends far below the first. That alone does not say why: its $z$ and its networks are others as well. Nothing in either total says that only one of the two reads its
 # memory.
 #
 # ## 4 · What the total does not say
@@ -390,36 +390,34 @@ for name in models:
     tour.record(f"{name}.retrieval", value[name, "retrieval_top1"])
 
 # %% [markdown]
-# In the left column a memory of strangers is as good as one's own, and a random key as good as an inferred one: **the keys have collapsed**,
+# In the left column (`paper`) a memory of strangers is as good as one's own, and a random key as good as an inferred one: **the keys have collapsed**,
 # $q(y|X) = p(y)$, and KL$_Y$ is 0 because the keys say nothing. This is a VAE with an ornament. It trains, its pictures are fine, and the
 # total has no complaint.
 #
-# (KL$_Y$ alone does not tell the two apart: in the right column it *cannot* be 0, since the spread of a key is capped, which alone costs about four
-# nats. The swap tells.)
+# (KL$_Y$ alone does not tell the two apart: in the right column it cannot be 0, since the places of the cells are given, and a sharp key costs something. The swap tells.)
 #
-# In the right column the keys cost about ten nats and are worth them: take them away, or swap the memory, and the score gets much worse. The order in which the cues are
-# shown does not matter, since each is looked up; and 90 % of the images come back from memory alone. Our reading of the paper's recipe stays there when it is trained for longer, at this size: after 16,000 steps
+# In the right column the keys cost several nats and are worth them: take them away, or swap the memory, and the score gets much worse. The order in which the cues are
+# shown does not matter, since each is looked up; and nearly all images come back from memory alone. Our reading of the paper's recipe stays where it is when it is trained for longer, at this size: after 16,000 steps
 # (41 epochs) a swap costs 0.04 nats ([results](../docs/results.md), `mnist-paper-cpu`).
 #
-# Placing the images is not enough for that. With the same placed write and an address computed from the image alone (`recipe="content"`, nearer to the paper), memory use sets in late and
-# suddenly, or not at all in a run this short: reading pays only where something was written that is worth reading, and the other way round. Here the address is there from
-# the first step.
+# Why does ours read its memory from the start? The address is there from the first step, sharp, and what is read at it was written by this image. A network that has to *learn* an address has nothing to read
+# before it points, and no reason to point before there is something to read.
 #
 # Two curves of the paper look different in this light. In Figure 10 the bound hardly moves with $T$ (within 0.625 nats from 5 to 64), and the total KL hardly moves with $K$ (within 0.041 nats
 # from 1 to 64); the paper takes the first as a sign that the memory captures the data. By themselves, both curves are also what one would see if the memory held nothing of its own episode. Each key that points costs
 # something, in the right column several nats, and 64 of them would cost 64 times as much; a total KL that does not feel them is expected if KL$_Y$ is close to zero, as in the left column, or not
 # summed over the keys. **The paper's own evidence against an unused memory is section 4.2 (Figure 9)**: there the memory is replaced by a dense network of the same size that makes the prior from $E$, all else the same, five runs each;
 # on Omniglot the memory is 20.6 nats/image better. So the memory of the paper's runs did something for the bound that this baseline could not. That
-# is another question than whether a memory holds its own episode: no image is scored there with a stranger's memory, and the data set is not the one of Figure 10. The paper's text cannot decide between these. A swap at each $T$ would. (Our own memory is flat in $T$ as well, up to the number of its places, and
-# then breaks: `kpp study capacity`, [results](../docs/results.md).)
+# is another question than whether a memory holds its own episode: no image is scored there with a stranger's memory, and the data set is not the one of Figure 10. The paper's text cannot decide between these. A swap at each $T$ would. (How our own total goes with $T$: `kpp study capacity`,
+# [results](../docs/results.md).)
 #
-# One number that looks like a collapse and is none: a small KL$_Z$. In a plain VAE it says that $z$ is not used. Here the prior is read from the memory, and a good read leaves $z$ little to add:
-# the associative model has the lower KL$_Z$ of the two.
+# One number that looks like a collapse and is none: a small KL$_Z$. In a plain VAE it says that $z$ is not used. Here $q(z)$ is the encoder's Gaussian times the prior that was read from the memory, and a good read
+# leaves the encoder little to add: the allocated model has the lower KL$_Z$ of the two.
 #
 # A word of care: the swap gap grows with the *sharpness* of the prior, so it shows *that* the memory is read, not what it is worth. What it is worth is a third number,
-# `memory_gain`: the total of a memory-free VAE of the same encoder, decoder and budget, minus this total. That subtraction is allowed: a VAE is a $p(x|M)$ that
+# `memory_gain`: the total of a memory-free VAE, minus this total. That subtraction is allowed: a VAE is a $p(x|M)$ that
 # ignores $M$, so its total bounds the same conditional cost. (Not allowed is the reverse, to quote ours as a density of MNIST: it has seen $x$.) A memory can pass the test
-# above and be worth nothing: the content recipe at $T = 32$ is read, with a swap gap of 4.6, and does no better than the VAE. The gain depends on $T$, on the recipe and on the budget; the README has the numbers of the shipped weights, at $T = 32$.
+# above and be worth little. The gain depends on $T$, on the recipe, on the VAE and on the budget; the README has the numbers of the shipped weights, at $T = 32$.
 #
 # ## 5 · The pictures agree with both
 #
@@ -430,16 +428,16 @@ x = kpp.episode(data.test, length=length, seed=seed + 1)
 with torch.no_grad():
     pictures = {"images": x[0]}
     for name, m in models.items():
-        pictures[f"{name}: z ~ q(z|x)"] = m.reconstruct(x, generator=kpp.seeded(seed))[0]
+        pictures[f"{name}: z ~ q(z)"] = m.reconstruct(x, generator=kpp.seeded(seed))[0]
     for name, m in models.items():
         pictures[f"{name}: from memory"] = m.reconstruct(x, m.write(x), kpp.seeded(seed))[0]
 fig = plots.rows(pictures, columns=8, title="One episode, reconstructed and remembered")
 plt.show()
 
 # %% [markdown]
-# *Picture:* five rows of eight digits: the images of one episode; their reconstructions by `paper` and by `associative`, similarly
-# blurred and about equally right; then both read from memory alone, where `paper` gives digits that have nothing to
-# do with the first row, and the associative one follows it.
+# *Picture:* five rows of eight digits: the images of one episode; their reconstructions by `paper`, blurred, and by `allocated`, close to the
+# first row; then both read from memory alone, where `paper` gives shapes that have nothing to
+# do with the first row, and `allocated` follows it.
 #
 # ## 6 · Stop, and go on
 #
@@ -518,7 +516,7 @@ assert same_weights(whole, parts)
 # |---|---|---|
 # | $X$ | `x` | [B, T, C, H, W] |
 # | $\mathcal{L}_T$ (eq. 4), negated | `bound.total` = `recon + kl_z + kl_y` | [B, T], nats, lower is better |
-# | $T$, $K$, $L$ | `config.length`, `config.reads`, `config.latent` | numbers |
+# | $T$, $K$, $L$ | `config.length`, `config.reads`, `config.z_size` | numbers |
 # | $q_\phi(Y\|X)$, $p(Y)$ | `q_y`, `p_y` | distributions over [B, T, K, 3] |
 #
 # ## References
