@@ -22,6 +22,7 @@ CONFIGS = {  # keys as cheap as the bound allows: the mutants' room to leak
     "slots": Config.preset("tiny", "slots", posterior="encoder", **COMMON),  # q(Z|X)
     # a posterior that has seen what was read, images written where their content belongs
     "allocated": Config.preset("tiny", "allocated", **COMMON),
+    "cells": Config.preset("tiny", "cells", **COMMON),
 }
 STEPS, BATCH = {True: 1000, False: 500}, 12  # of the honest bound, of a mutant; episodes a step
 
@@ -176,7 +177,7 @@ def test_a_key_looked_up_in_the_memory_leaves_it_a_bound(kind):
 
 
 MUTANTS = [("slots", m) for m in (half_sigma, mean_decoding, kl_over_t, written_with_the_sample)]
-MUTANTS += [("allocated", m) for m in (half_sigma, mean_decoding, written_with_the_sample)]
+MUTANTS += [("allocated", m) for m in (half_sigma, mean_decoding, written_with_the_sample)] + [("cells", mean_decoding)]
 
 
 @pytest.mark.parametrize(("kind", "mutant"), MUTANTS)
