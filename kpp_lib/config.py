@@ -302,8 +302,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "slots": _PLACED | dict(keys="slots"),
     # the address is computed from the image alone, as in the paper, and in part a code of the kind of digit, so the
     # memory is worth less. Cues are noisy in training, or the keys become a hash
-    "content": _PLACED
-    | dict(keys="content_bn", key_log_var=-5.0, key_log_var_range=(-7.0, 2.0), kl_y_warmup=0.35, cue_noise=0.15),
+    "content": _PLACED | dict(keys="content_bn", key_log_var=-5.5, key_log_var_range=(-7.0, -3.0), cue_noise=0.15),
     "paper": dict(write="pooled", keys="content", shift="all", squash="tanh"),
     # no memory at all, and the paper's networks: the baseline that shows what a memory is worth. With trunk="small" and
     # latents="maps" it has the networks of `allocated`, and is a weaker one
