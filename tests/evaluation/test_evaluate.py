@@ -189,7 +189,7 @@ def test_a_noisy_cue_has_a_tenth_of_its_bits_flipped(monkeypatch):
     assert seen[1].mean().item() == pytest.approx(0.15, abs=0.01), "of 0.3 drawn anew half are ink"
 
 
-def test_what_costs_most_is_scored_in_the_first_order_only():
+def test_most_diagnostics_are_scored_in_the_first_order_only():
     scores = kpp.evaluate(tiny(), bars(22), length=4, orders=2, scores=("iw", "memory_swap"))["scores"]
     assert scores["iw"]["std"] is None and scores["memory_swap"]["std"] is not None
     alone = kpp.evaluate(tiny(), bars(22), length=4, orders=1, scores=("iw",))["scores"]["iw"]
