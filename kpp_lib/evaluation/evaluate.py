@@ -68,8 +68,9 @@ def evaluate(
 
     length: T, the model's own by default. scores: names from `diagnostics.SCORES`; by default all that fit the model,
     which takes half an hour for 10,000 images on a CPU. The bound, `memory_gain` and those of EACH_ORDER are scored in
-    every order, the others in the first: their `std` is None. episodes: at a time; None takes 8, on a GPU 32. limit: score a fixed
-    random `limit` of the images only, and say so. baseline: a memory-free model; its total minus ours is `memory_gain`.
+    every order, the others in the first: their `std` is None. episodes: at a time; None takes 8, on a GPU 32. limit:
+    score a fixed random `limit` of the images only, and say so. baseline: a memory-free model; its total minus ours is
+    `memory_gain`.
     Report: `scores` = {name: {"mean", "std"}} in nats per image (retrieval: a fraction), `T`, `orders`, `images`, and
     what was scored on what. On a GPU data and noise are there, the noise another than a CPU's. Raises ValueError,
     naming the argument, for images that are grey or of another size than the model's, an unknown score, fewer than two

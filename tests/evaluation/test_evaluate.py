@@ -20,7 +20,7 @@ def test_report_is_json_with_mean_and_std_of_the_three_terms_and_every_score():
     assert set(again["scores"]) == {"total", "recon", "kl_z", "kl_y", *diagnostics.SCORES}
     s = {k: v["mean"] for k, v in again["scores"].items()}
     assert s["total"] == pytest.approx(s["recon"] + s["kl_z"] + s["kl_y"], abs=1e-4)
-    assert all(v["std"] >= 0 for v in again["scores"].values())
+    assert all(v["std"] is None or v["std"] >= 0 for v in again["scores"].values())
     assert (again["T"], again["orders"], again["images"]) == (4, 3, 22)
     assert again["data"]["digest"] == data.digest and again["commit"] and again["hardware"]
 
