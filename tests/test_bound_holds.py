@@ -22,7 +22,7 @@ CONFIGS = {  # keys as cheap as the bound allows: the mutants' room to leak
     "slots": Config.preset("tiny", "slots", posterior="encoder", **COMMON),  # q(Z|X)
     # a posterior that has seen what was read, images written where their content belongs
     "allocated": Config.preset("tiny", "allocated", **COMMON),
-    "cells": Config.preset("tiny", "cells", **COMMON),
+    "cells": Config.preset("tiny", "cells", key_margin=2.0, **COMMON),
 }
 STEPS, BATCH = {True: 1000, False: 500}, 12  # of the honest bound, of a mutant; episodes a step
 
