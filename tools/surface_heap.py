@@ -83,7 +83,7 @@ def loaded(file: Any) -> Tensor:
 HEAP = [
     Door("model.add", lambda m, memory, x: m.add(memory, x), {"m": CELLED, "memory": own_memory(), "x": one_image()},
          finite(B, 3, S, S)),
-    Door("model.free", lambda m, memory, key: m.free(memory, key), {"m": CELLED, "memory": memory(), "key": keys(B, T, 1)},
+    Door("model.free", lambda m, memory, key: m.free(memory, key), {"m": CELLED, "memory": memory(), "key": keys(B, T, K)},
          finite(B, 3, S, S)),
     Door("model.taken", lambda m, memory: m.taken(memory), {"m": CELLED, "memory": memory(anyhow=True)}, right_taken),
     Door("model.locate", lambda m, x, memory, near: m.locate(x, memory, near),

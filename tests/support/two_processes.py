@@ -53,7 +53,7 @@ STEPS = 8
 
 
 def config(**overrides):
-    """Of the whole runs. Not of recipes with BatchNorm near z or the keys: rounding grows to hundredths of a nat there."""
+    """Of the whole runs. Not of recipes with BatchNorm near z or keys: rounding grows to hundredths of a nat there."""
     return kpp.Config.preset("tiny", **({"recipe": "paper", "steps": STEPS, "kl_z_warmup": 0.5} | overrides))
 
 
