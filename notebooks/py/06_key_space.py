@@ -296,10 +296,10 @@ atlas(model, memory, y, "Atlas of one memory, written by allocation")
 # %% [markdown]
 # *Picture:* on the left the memory as a pale coloured square, a grid of coloured cells, each of the 32 written digits drawn at the centre
 # of its cell; four cells are grey and empty. Digits of one kind lie together, and so do those of thin and of thick strokes. On the right a grid of
-# decoded digits at the same places, with red crosses where an image was written. At the crosses stand the written digits; between them figures
+# decoded digits at the same places, with a red frame where an image was written. In the frames stand the written digits; between them figures
 # that are no digits; on the free cells the same dark blot again and again.
 #
-# 32 islands, and something everywhere. At a cross stands the digit that was written there. Already a third of a cell further the
+# 32 islands, and something everywhere. In a frame stands the digit that was written there. Already a third of a cell further the
 # window sees parts of two blocks or of four, and there stand figures that nobody wrote. Even empty ground gives a figure: the
 # decoder has an answer for any $z$. So a map is not a list of what was written; whether a cell holds anything must be asked in another way
 # (`model.taken`, notebook 05).
@@ -469,10 +469,10 @@ tour.record("own_at_4_pixels", kept[offsets.index(4)])
 
 # %% [markdown]
 # *Picture:* one curve over the offset. It stays at 1 up to an offset of one pixel, and falls between two and three pixels to the
-# dotted line of a guess. A dashed line marks the standard deviation of $q(y)$, at a little over half a pixel.
+# dotted line of a guess. A dashed line marks the standard deviation of $q(y)$, at a part of a pixel.
 #
 # That is the rim of the island, well inside the cell. Up to there the prior network sees by how much the key missed, and sets it
-# right: $q(Y|X)$ trembles by about half a pixel in training, and draws of three standard deviations are rare. Further out it was never trained.
+# right: it was trained with keys drawn from $q(Y|X)$, which tremble by a part of a pixel. Further out it was hardly ever trained.
 #
 # Section 4.1.1 of the paper perturbs keys by $\epsilon \sim \mathcal{N}(0, 0.1)$ and argues that in so few dimensions the
 # result is "likely in regions with high probability density". We read 0.1 as a standard deviation. The argument is about
@@ -619,7 +619,8 @@ fig
 # %% [markdown]
 # *Picture:* for each squash five blocks, of growing half-width but for the first of `tanh`, with what is decoded below each. A small window shows
 # part of the block enlarged, a large one the cells around it. At the half-width of the model (third column) the digit is the image
-# itself. @@SIZES@@
+# itself. A window that is a quarter narrower gives the same digit. One of half the width, and
+# wider ones, give figures that are none, and so does the first of `tanh`, whose block is turned by half a turn.
 #
 # A block wants to be read in the direction and at the size in which it was read in training. The network has seen one size only,
 # so what it says at the others is a guess from outside its experience: it shows what the number *does*, not what a model trained with
