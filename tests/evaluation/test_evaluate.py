@@ -82,7 +82,7 @@ def test_every_score_is_finite_and_follows_its_generator(name):
 
 def test_swap_is_the_total_for_a_model_that_ignores_its_memory():
     model, x = tiny(), episodes()
-    torch.nn.init.zeros_(model.prior_net.layers[-1].weight)
+    torch.nn.init.zeros_(model.prior_net.head.weight)
     with torch.no_grad():
         torch.testing.assert_close(
             diagnostics.memory_swap(model, x, kpp.seeded(0)), model.bound(x, generator=kpp.seeded(0)).total
