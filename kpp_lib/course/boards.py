@@ -112,14 +112,14 @@ def _spread(
 def _maps(
     fig: Figure, mean: np.ndarray, std: np.ndarray, left: float, bottom: float, width: float, height: float
 ) -> None:
-    """The maps [C, h, w] of means in a row, blue -15 to red 15, and under them those of standard deviations, white 0
-    to black 2.7, which is e."""
+    """The maps [C, h, w] of means in a row, blue -15 to red 15, and under them those of standard deviations, white 0.05
+    to black 2.7, on a logarithmic scale: e^-3 to e, the least and the most that a Config allows by default."""
     step = width / len(mean)
     side = min(step - 0.05, height / 2 - 0.3)
     colours = plt.get_cmap("coolwarm")(mean / 30 + 0.5)[..., :3]
     rows = (
         (colours, bottom + height / 2, "means, from -15 to 15"),
-        (std / np.e, bottom, "standard deviations, 0 to 2.7"),
+        ((np.log(std.clip(1e-9)) + 3) / 4, bottom, "standard deviations, 0.05 to 2.7 (log)"),
     )
     for maps, low, caption in rows:
         for i, one in enumerate(maps):

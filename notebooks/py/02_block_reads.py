@@ -550,7 +550,8 @@ def spread(model):
     """Mean standard deviation of the windows that a trained model reads, through the squash of section 8."""
     with torch.no_grad():
         q_y = model.infer((written > 0.5).float()).q_y
-    slope = 1 - q_y.mean[..., 1:].tanh().square()  # of the squash "centre"
+    slope = 1 - q_y.mean[..., 1:].tanh().square()
+    slope = slope * (1 - model.config.window) if model.config.squash == "fixed" else slope  # else it is "centre"
     return (slope * q_y.stddev[..., 1:]).mean()
 
 
@@ -650,8 +651,8 @@ tour.record("in_frame_points_outside", scores["in_frame"][0])
 # | `tanh` | $\tanh y_0$ | $\tanh y_1, \tanh y_2$ | nearest to the text; windows cross the edge, and turn over |
 # | `clip` | $y_0 / 3$, cut at $\pm 1$ | the same | what the first author's public code for a related model does; windows turn over, some cross the edge, some are almost no pixels wide |
 # | `in_frame` | $0.05 + 0.9\,\sigma(y_0)$ | $\tanh(\cdot)(1 - s)$ | always inside, never turned; **ours** |
-# | `fixed` | a constant | $\tanh(\cdot)(1 - s)$ | one size for all, always inside; $y_0$ is not used; **ours** |
-# | `centre` | a constant | $\tanh y_1, \tanh y_2$ | one size for all; the centre lies inside, the rim may not; $y_0$ is not used; **ours**, and what the course's CPU models use |
+# | `fixed` | a constant | $\tanh(\cdot)(1 - s)$ | one size for all, always inside; $y_0$ is not used; **ours**, and what this notebook's model has |
+# | `centre` | a constant | $\tanh y_1, \tanh y_2$ | one size for all; the centre lies inside, the rim may not; $y_0$ is not used; **ours**, and what the course's default model has |
 #
 # > **Predict:** which parts of the memory does each of them read most? Does any treat the whole memory alike?
 
@@ -674,7 +675,7 @@ fig
 # *Picture:* six maps over the memory, one per squash, brighter where random keys read more often, each relative to
 # its own average. Raw keys and tanh favour the centre a little; clip and in-frame favour it strongly and hardly reach
 # the corners; fixed is a little dimmer in the middle, brighter along a square ring and brightest at its corners,
-# and fades at the rim.
+# and fades at the rim; centre has such a ring too, fainter and further out, and fades least.
 #
 # > **Predict:** now the blocks themselves, for six random keys. By what will you know a squash that lets windows leave the
 # > memory?
@@ -692,7 +693,7 @@ fig
 
 # %% [markdown]
 # *Picture:* six blocks per squash, read from one memory with the same six random keys. Black is
-# outside the memory: much of what raw keys read, some of tanh, nothing of the other three with these keys. Plain grey is memory: the value 0, where nothing
+# outside the memory: much of what raw keys read, some of tanh and of centre, nothing of the other three with these keys. Plain grey is memory: the value 0, where nothing
 # was written.
 #
 # Unread memory has no gradient: section 3.4 says so itself ("non-read memory regions receive zero gradients"). A squash
@@ -759,8 +760,8 @@ tour.record("placed_overlap_over_alone", clash[1:].min() / (clash[0] + 0.01))
 # Alone and on whole pixels, the block comes back exactly; the floor dims it by a fixed factor, which the next layer can
 # undo. Off the raster the two bilinear steps blur it: by a fifth of its mean ink here. What really costs is a neighbour: two windows that share
 # memory share its content. That is why a model that computes its keys from the image has to learn to spread its images
-# out; the $K = 2$ keys of the paper give each image two chances to be alone. The course's default model has $K = 1$ and gives each image of
-# an episode a cell of its own instead (notebook 03; ours).
+# out, and $K = 2$ keys give each image two chances to be alone. The course's default model gives each image of
+# an episode a cell of its own instead, and takes $K = 1$ (notebook 03; ours).
 
 # %% [markdown] tags=["exercise:place_block"]
 # **Exercise: the inverse.** Place one block at a window: for each pixel of the memory, find its place in the block,

