@@ -19,5 +19,5 @@ def log_p_key(y):
 checks.log_p_key(log_p_key)
 
 # %% [markdown]
-# Three numbers and $K=2$ keys bring six constants: at most $-3\ln 2\pi\approx-5.5$ nats, at the mode. A density has
-# no scale of its own, so compare two of them, never one with zero.
+# Three numbers and $K=1$ key bring three constants: at most $-\tfrac32\ln 2\pi\approx-2.8$ nats, at the mode. A density
+# has no scale of its own, so compare two of them, never one with zero.

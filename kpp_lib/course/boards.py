@@ -58,30 +58,32 @@ def _frame(fig: Figure, left: float, bottom: float, width: float, height: float,
 def key_view(
     memory: Tensor, window: Tensor, blocks: Tensor, mean: Tensor, std: Tensor, image: Tensor, title: str = ""
 ) -> Figure:
-    """One read from end to end: memory [3, S, S] with K windows, K blocks [K, 3, g, g], the prior of z [L], the
-    picture. Raises ValueError for other shapes, and for NaN.
+    """One read from end to end: memory [3, S, S] with K windows, K blocks [K, 3, g, g], the prior of z, [L] or maps
+    [C, h, w], the picture. Raises ValueError for other shapes, and for NaN.
     """
     blocks, image = seen("blocks", blocks, "K", 3, "g", "g"), seen("image", image, "C", "H", "W")
-    window, mean = seen("window", window, len(blocks), 3), seen("mean", mean, "L")
-    std = seen("std", std, len(mean))
+    window, mean = seen("window", window, len(blocks), 3), seen("mean", mean, *"Chw" if np.ndim(mean) == 3 else "L")
+    std = seen("std", std, *mean.shape)
     fig = board()
     _paste(fig, memory_picture(memory), 0.1, 0.1, 2.2)
-    for i, one in enumerate(window.detach().cpu().tolist()):
-        _outline(fig, one, 0.1, i)
+    for i, place in enumerate(window.detach().cpu().tolist()):
+        _outline(fig, place, 0.1, i)
     side = min(1.0, 2.2 / len(blocks) - 0.08)
     flat = memory_picture(blocks.permute(1, 0, 2, 3).flatten(1, 2)).reshape(len(blocks), blocks.shape[2], -1, 3)
     for i, block in enumerate(flat):
         bottom = 2.3 - (i + 1) * side - 0.16 * i
         _paste(fig, block, 2.5, bottom, side, HEADS[i % len(HEADS)])
     _paste(fig, picture(image), 6.1, 0.1, 2.2)
+    one, maps = len(blocks) == 1, mean.ndim == 3
     captions = (
-        (1.2, "memory, windows read"),
-        (2.5 + side / 2, "blocks"),
-        (4.82, "prior of z: mean, one std"),
+        (1.2, "memory, window read" if one else "memory, windows read"),
+        (2.5 + side / 2, "block" if one else "blocks"),
+        (4.82, "prior of z, maps" if maps else "prior of z: mean, one std"),
         (7.2, "decoded from the mean"),
     )
     _titles(fig, title, captions)
-    _spread(fig, mean.detach().cpu().numpy(), std.detach().cpu().numpy(), 3.75, 0.3, 2.15, 2.0)
+    draw = _maps if maps else _spread
+    draw(fig, mean.numpy(), std.numpy(), 3.75, 0.3, 2.15, 2.0)
     return fig
 
 
@@ -105,6 +107,24 @@ def _spread(
     _frame(fig, left, bottom, width, height, "0.3", 0.8)
     _line(fig, (left, left + width), (bottom + height / 2,) * 2, color="0.3", linewidth=0.6)
     _text(fig, left + width / 2, bottom - 0.13, f"latent 1 to {len(mean)}, from -5 to 5", 8)
+
+
+def _maps(
+    fig: Figure, mean: np.ndarray, std: np.ndarray, left: float, bottom: float, width: float, height: float
+) -> None:
+    """The maps [C, h, w] of means in a row, blue -15 to red 15, and under them those of standard deviations, white 0.05
+    to black 2.7, on a logarithmic scale: e^-3 to e, the least and the most that a Config allows by default."""
+    step = width / len(mean)
+    side = min(step - 0.05, height / 2 - 0.3)
+    colours = plt.get_cmap("coolwarm")(mean / 30 + 0.5)[..., :3]
+    rows = (
+        (colours, bottom + height / 2, "means, from -15 to 15"),
+        ((np.log(std.clip(1e-9)) + 3) / 4, bottom, "standard deviations, 0.05 to 2.7 (log)"),
+    )
+    for maps, low, caption in rows:
+        for i, one in enumerate(maps):
+            _paste(fig, one, left + i * step + (step - side) / 2, low + 0.3, side)
+        _text(fig, left + width / 2, low + 0.17, caption, 8)
 
 
 def _titles(fig: Figure, title: str, places: Sequence[tuple[float, str]]) -> None:

@@ -265,7 +265,7 @@ def atlas(memory: Tensor, centres: Tensor, images: Tensor, tiles: Tensor, reach:
     """Left, which image [N, C, H, W] was written around which centre [N, 2]; right, what is read there: tiles [n*n, C,
     H, W].
 
-    The tiles stand at the window centres of a square grid over [-reach, reach]^2, row by row; crosses mark `centres`.
+    The tiles stand at the window centres of a square grid over [-reach, reach]^2, row by row; frames mark `centres`.
     Raises ValueError for other shapes, and for NaN.
     """
     tiles, images = (seen(k, v, "N", "C", "H", "W") for k, v in (("tiles", tiles), ("images", images)))
@@ -280,7 +280,8 @@ def atlas(memory: Tensor, centres: Tensor, images: Tensor, tiles: Tensor, reach:
     right.imshow(
         sheet(tiles, n), cmap="gray_r", vmin=0, vmax=1, extent=(-edge, edge, edge, -edge), interpolation="nearest"
     )
-    right.plot(*centres.T.cpu().numpy(), "x", color="crimson", markersize=5, markeredgewidth=1.4)
+    # around the tile, or they would hide what is read there
+    right.plot(*centres.T.cpu().numpy(), "s", color="crimson", fillstyle="none", markersize=330 / n, markeredgewidth=1)
     for ax in (left, right):
         ax.set(xlim=(-edge, edge), ylim=(edge, -edge))
         ax.set_xlabel("x of the window's centre (fraction of the memory's half-width)", fontsize=8)

@@ -144,21 +144,23 @@ def _keys(model: KanervaPlusPlus, name: str, y: Tensor) -> Tensor:
 
 def view(model: KanervaPlusPlus, memory: Tensor, y: Tensor, kind: str | None = None) -> Figure:
     """`boards.key_view` of the memory [1, 3, S, S] at keys y [K, 3]; `kind` is another squash than the model's own."""
-    v = look(model, memory, y, kind)
+    v, c = look(model, memory, y, kind), model.config
     half = ", ".join(f"{s:.2f}" for s, _, _ in v.window.tolist())
-    title = f"half-widths s: {half}    ln p(y) = {v.log_p:.2f} nats"
-    return boards.key_view(memory[0], v.window, v.blocks, v.mean, v.std, v.picture, title)
+    title = f"half-width{'s' * (c.reads > 1)} s: {half}    ln p(y) = {v.log_p:.2f} nats"
+    shape = (c.z_size,) if c.latents == "vector" else (c.latent_channels, c.latent_side, c.latent_side)
+    return boards.key_view(memory[0], v.window, v.blocks, v.mean.view(shape), v.std.view(shape), v.picture, title)
 
 
 def explore(model: KanervaPlusPlus, memory: Tensor, y: Tensor, head: int = 0, kind: str | None = None) -> Any:
     """Sliders for scale, x and y of one key, before the squash; the other keys stay as they are in y [K, 3].
 
-    `head` (from 0) is the one that the sliders start at; a menu chooses another. Raises ValueError as `keyspace.look`.
+    `head` (from 0) is the one that the sliders start at; with K > 1 a menu chooses another. Raises ValueError as
+    `keyspace.look`.
     """
     y = _keys(model, "y", y)
     head = check_count("head", head, least=0, most=len(y) - 1)
 
-    def figure(key: int, **place: float) -> Figure:  # the slider is called y, as are the keys
+    def figure(key: int = 0, **place: float) -> Figure:  # the slider is called y, as are the keys
         moved = y.clone()
         moved[key] = torch.tensor([place["scale"], place["x"], place["y"]])
         return view(model, memory, moved, kind)
@@ -166,7 +168,8 @@ def explore(model: KanervaPlusPlus, memory: Tensor, y: Tensor, head: int = 0, ki
     heads = sorted(range(len(y)), key=lambda i: i != head)  # the chosen one first
     reach = max(3.0, math.ceil(float(y.abs().max())))
     sliders = {name: (-reach, reach, float(v)) for name, v in zip(("scale", "x", "y"), y[head], strict=True)}
-    return live(figure, key={f"key {i + 1} of {len(y)}": i for i in heads}, **sliders)
+    menu = {"key": {f"key {i + 1} of {len(y)}": i for i in heads}} if len(y) > 1 else {}
+    return live(figure, **menu, **sliders)
 
 
 def perturb(model: KanervaPlusPlus, memory: Tensor, y: Tensor, draws: int = 40) -> Any:

@@ -176,7 +176,7 @@ tour.record("figure11_bottom_edge", reach[1, 1], "half-widths")
 
 # %% [markdown]
 # A block need not have the resolution of what it reads. The digit's block magnifies 14 pixels to 28; the memory's block
-# shrinks 32 pixels to 16. **The size $g$ of a block is not in the paper**; this model uses 16, the course's default model 8.
+# shrinks 32 pixels to 16. **The size $g$ of a block is not in the paper**; the course's CPU models use 16.
 #
 # ## 3 · Equation 9: a tent over each sampling point
 #
@@ -495,7 +495,7 @@ widgets.read(M, torch.tensor([0.25, 0.0, 0.0]), 16)  # a window at (0.25, 0, 0) 
 #
 # Now in two dimensions. The target block was read at the star. At every arrow a window of the same size asks the
 # gradient which way to go; an arrow shows the direction alone. On the right the same question is put to *random* windows, and the answers are averaged:
-# noise of standard deviation 0.06 on the centre, about what the keys of the course's CPU recipes start their training
+# noise of standard deviation 0.06 on the centre, about what the keys of this model's recipe start their training
 # with. Remember that K++ never reads at a fixed key: it reads at $y \sim q(Y|X)$, equation 6.
 #
 # > **Predict:** at which distance from the star do the arrows of the two columns differ most: far out, or close by?
@@ -550,7 +550,8 @@ def spread(model):
     """Mean standard deviation of the windows that a trained model reads, through the squash of section 8."""
     with torch.no_grad():
         q_y = model.infer((written > 0.5).float()).q_y
-    slope = (1 - model.config.window) * (1 - q_y.mean[..., 1:].tanh().square())
+    slope = 1 - q_y.mean[..., 1:].tanh().square()
+    slope = slope * (1 - model.config.window) if model.config.squash == "fixed" else slope  # else it is "centre"
     return (slope * q_y.stddev[..., 1:]).mean()
 
 
@@ -628,7 +629,7 @@ def score(kind):
 
 
 # %%
-scores = {kind: score(kind) for kind in ("none", "tanh", "clip", "in_frame", "fixed")}
+scores = {kind: score(kind) for kind in ("none", "tanh", "clip", "in_frame", "fixed", "centre")}
 print(f"{'squash':10}{'points outside':>16}{'blocks outside':>16}{'mirrored':>12}{'under 2 px':>12}")
 for kind, row in scores.items():
     print(f"{kind:10}{row[0]:16.2f}{row[1]:16.2f}{row[2]:12.2f}{row[3]:12.2f}")
@@ -650,7 +651,8 @@ tour.record("in_frame_points_outside", scores["in_frame"][0])
 # | `tanh` | $\tanh y_0$ | $\tanh y_1, \tanh y_2$ | nearest to the text; windows cross the edge, and turn over |
 # | `clip` | $y_0 / 3$, cut at $\pm 1$ | the same | what the first author's public code for a related model does; windows turn over, some cross the edge, some are almost no pixels wide |
 # | `in_frame` | $0.05 + 0.9\,\sigma(y_0)$ | $\tanh(\cdot)(1 - s)$ | always inside, never turned; **ours** |
-# | `fixed` | a constant | $\tanh(\cdot)(1 - s)$ | one size for all; $y_0$ is not used; **ours**, and what the shipped CPU model has |
+# | `fixed` | a constant | $\tanh(\cdot)(1 - s)$ | one size for all, always inside; $y_0$ is not used; **ours**, and what this notebook's model has |
+# | `centre` | a constant | $\tanh y_1, \tanh y_2$ | one size for all; the centre lies inside, the rim may not; $y_0$ is not used; **ours**, and what the course's default model has |
 #
 # > **Predict:** which parts of the memory does each of them read most? Does any treat the whole memory alike?
 
@@ -670,20 +672,20 @@ plt.close(fig)
 fig
 
 # %% [markdown]
-# *Picture:* five maps over the memory, one per squash, brighter where random keys read more often, each relative to
+# *Picture:* six maps over the memory, one per squash, brighter where random keys read more often, each relative to
 # its own average. Raw keys and tanh favour the centre a little; clip and in-frame favour it strongly and hardly reach
 # the corners; fixed is a little dimmer in the middle, brighter along a square ring and brightest at its corners,
-# and fades at the rim.
+# and fades at the rim; centre has such a ring too, fainter and further out, and fades least.
 #
 # > **Predict:** now the blocks themselves, for six random keys. By what will you know a squash that lets windows leave the
 # > memory?
 
 # %%
 six = draws[:6]
-tiles = [read_blocks(M, squash(six, kind).view(1, 1, -1, 3), 16)[0, 0] for kind in scores]  # 5 x [6, 3, 16, 16]
+tiles = [read_blocks(M, squash(six, kind).view(1, 1, -1, 3), 16)[0, 0] for kind in scores]  # 6 x [6, 3, 16, 16]
 labels = [f"{kind}, key {i + 1}" for kind in scores for i in range(6)]
-fig = plots.blocks(torch.cat(tiles), columns=6, titles=labels, title="The same six keys, five squashes")
-off = torch.cat([(window_grid(squash(six, kind), 16).abs() > 1).any(-1) for kind in scores])  # [30, 16, 16]
+fig = plots.blocks(torch.cat(tiles), columns=6, titles=labels, title="The same six keys, six squashes")
+off = torch.cat([(window_grid(squash(six, kind), 16).abs() > 1).any(-1) for kind in scores])  # [36, 16, 16]
 for ax, outside in zip(fig.axes, off, strict=True):
     ax.imshow(torch.where(outside, 0.0, torch.nan), cmap="gray", vmin=0, vmax=1)  # black; the rest shows through
 plt.close(fig)
@@ -691,7 +693,7 @@ fig
 
 # %% [markdown]
 # *Picture:* six blocks per squash, read from one memory with the same six random keys. Black is
-# outside the memory: much of what raw keys read, some of tanh, nothing of the other three with these keys. Plain grey is memory: the value 0, where nothing
+# outside the memory: much of what raw keys read, some of tanh and of centre, nothing of the other three with these keys. Plain grey is memory: the value 0, where nothing
 # was written.
 #
 # Unread memory has no gradient: section 3.4 says so itself ("non-read memory regions receive zero gradients"). A squash
@@ -759,7 +761,7 @@ tour.record("placed_overlap_over_alone", clash[1:].min() / (clash[0] + 0.01))
 # undo. Off the raster the two bilinear steps blur it: by a fifth of its mean ink here. What really costs is a neighbour: two windows that share
 # memory share its content. That is why a model that computes its keys from the image has to learn to spread its images
 # out, and $K = 2$ keys give each image two chances to be alone. The course's default model gives each image of
-# an episode a cell of its own instead (notebook 03; ours).
+# an episode a cell of its own instead, and takes $K = 1$ (notebook 03; ours).
 
 # %% [markdown] tags=["exercise:place_block"]
 # **Exercise: the inverse.** Place one block at a window: for each pixel of the memory, find its place in the block,
@@ -828,7 +830,7 @@ tour.record("place_blocks_difference", (ours - ink / (mask + 0.1)).abs().max())
 #    y$ is small there, and largest at the rim.
 # 3. $s = \tanh 0 = 0$: all points of the block fall on one place, the centre of the memory, so each block is one flat
 #    colour. The gradient to $s$ still exists (the memory has slopes there), with opposite signs on opposite sides of
-#    the block. With `fixed` the first number of the key is not used and its gradient is exactly zero.
+#    the block. With `fixed` and `centre` the first number of the key is not used and its gradient is exactly zero.
 #
 # </details>
 #

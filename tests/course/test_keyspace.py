@@ -15,7 +15,7 @@ def scene():
         return model, model.write(x), model.infer(x).q_y.mean[0]
 
 
-@pytest.mark.parametrize("kind", ["none", "tanh", "in_frame", "fixed"])
+@pytest.mark.parametrize("kind", ["none", "tanh", "in_frame", "fixed", "centre"])
 def test_key_at_is_the_inverse_of_the_squash(kind):
     window = torch.tensor([[0.25, -0.6, 0.3], [0.25, 0.1, 0.0]])
     torch.testing.assert_close(squash(key_at(window, kind), kind, 0.25), window, atol=1e-5, rtol=0)
@@ -25,6 +25,7 @@ def test_key_at_is_the_inverse_of_the_squash(kind):
     ("window", "kind", "message"),
     [
         ([0.25, 0.8, 0.0], "fixed", "window: no key reaches it with squash 'fixed'"),
+        ([0.25, 0.0, -1.0], "centre", "window: no key reaches it with squash 'centre'"),
         ([1.0, 0.0, 0.0], "tanh", "window: no key reaches it"),
         ([0.99, 0.0, 0.0], "in_frame", "window: in_frame reaches half-widths"),
         ([0.2, 0.0, 0.0], "clip", "kind: got 'clip'"),
@@ -63,10 +64,10 @@ def test_plane_moves_one_head_only():
 def test_errors(scene):
     model, memory, keys = scene
     for call, message in (
-        (lambda: look(model, memory, keys), r"y: got shape \(4, 2, 3\), expected .* \[2, 3\]"),
+        (lambda: look(model, memory, keys), r"y: got shape \(4, 1, 3\), expected .* \[1, 3\]"),
         (lambda: look(model, memory[0], keys[0]), "memory: got shape"),
-        (lambda: pictures(model, memory, keys[0]), r"y: got shape \(2, 3\), expected .* \[N, 2, 3\]"),
-        (lambda: plane(keys[0], 2, mesh(2, 0.5), "fixed", 0.25), "head: got 2, expected a whole number from 0 to 1"),
+        (lambda: pictures(model, memory, keys[0]), r"y: got shape \(1, 3\), expected .* \[N, 1, 3\]"),
+        (lambda: plane(keys[0], 1, mesh(2, 0.5), "fixed", 0.25), "head: got 1, expected a whole number from 0 to 0"),
         (lambda: mesh(1, 0.5), "n: got 1, expected a whole number of at least 2"),
     ):
         with pytest.raises(ValueError, match=message):

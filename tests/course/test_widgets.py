@@ -83,15 +83,19 @@ def test_controls_of_another_form_are_refused(spec):
         widgets.live(line, a=spec)
 
 
-def test_explore_moves_either_key(scene):
+def test_explore_moves_the_key(scene):
     model, memory, keys = scene
     box = widgets.explore(model, memory, keys[0])
+    assert set(box.controls) == {"scale", "x", "y"}
+    assert len(set(moved(box, x=1.5, y=-1.0))) == 3
+
+
+def test_of_two_keys_a_menu_chooses():
+    model, x = tiny(reads=2), episodes(1)
+    with torch.no_grad():
+        box = widgets.explore(model, model.write(x), model.encode(x).place[0, 0])
     assert set(box.controls) == {"key", "scale", "x", "y"}
-    seen = {box.picture.value}
-    for name, value in (("x", 1.5), ("y", -1.0), ("key", 1)):
-        box.controls[name].value = value
-        seen.add(box.picture.value)
-    assert len(seen) == 4
+    assert len(set(moved(box, x=1.5, y=-1.0, key=1))) == 4
 
 
 def test_walk_and_shake(scene):

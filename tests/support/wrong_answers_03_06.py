@@ -190,16 +190,17 @@ def who_cleans(clean, noisy, own, another):
         (
             """
 def key_of(w):
-    return torch.cat([0 * w[..., :1], torch.atanh(w[..., 1:])], -1)
+    return torch.atanh(w)
 """,
-            "room",
+            "first number",
         ),
         (
             """
 def key_of(w):
-    return torch.cat([w[..., :1], torch.atanh(w[..., 1:] / (1 - w[..., :1]))], -1)
+    x = w[..., 1:]
+    return torch.cat([0 * w[..., :1], torch.log((1 + x) / (1 - x))], -1)
 """,
-            "first number",
+            "one half of ln",
         ),
     ],
     "log_p_key": [

@@ -1,4 +1,4 @@
-"""Notebook 06: the density of a key, a walk between two keys, and the key of a window (squash="fixed")."""
+"""Notebook 06: the density of a key, a walk between two keys, and the key of a window (squash="centre")."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ log_p_key = Check(
         ),
         Mistake(
             "The windows were measured. p(Y) is a Gaussian of keys, before the squash.",
-            lambda y: _log_p(squash(y, "fixed", S)),
+            lambda y: _log_p(squash(y, "centre", S)),
         ),
     ],
 )
@@ -67,7 +67,7 @@ def _walk(start: Tensor, end: Tensor, n: int) -> Tensor:
 
 
 def _in_windows(start: Tensor, end: Tensor, n: int) -> Tensor:
-    return key_at(_walk(squash(start, "fixed", S), squash(end, "fixed", S), n), "fixed")
+    return key_at(_walk(squash(start, "centre", S), squash(end, "centre", S), n), "centre")
 
 
 walk = Check(
@@ -106,11 +106,11 @@ walk = Check(
 
 
 def _key(window: Tensor) -> Tensor:
-    return key_at(window, "fixed")
+    return key_at(window, "centre")
 
 
 def _windows() -> list[Case]:
-    several = torch.tensor([[S, -0.6, 0.3], [S, 0.0, 0.8], [0.5, 0.4, -0.1]])
+    several = torch.tensor([[S, -0.6, 0.3], [S, 0.0, 0.95], [0.5, 0.4, -0.1]])
     return [
         Case("the middle of the memory, (0.125, 0, 0)", (torch.tensor([S, 0.0, 0.0]),)),
         Case("to the left and down, (0.125, -0.6, 0.3)", (torch.tensor([S, -0.6, 0.3]),)),
@@ -128,20 +128,25 @@ key_of = Check(
     _windows,
     [
         Mistake(
-            "The room was left out: the centre is tanh(y) (1 - s), so divide by 1 - s before atanh.",
-            lambda w: _with(w, torch.atanh(w[..., 1:])),
-        ),
-        Mistake(
-            "The order: divide first, then atanh. It undoes what was done last first.",
-            lambda w: _with(w, torch.atanh(w[..., 1:]) / (1 - w[..., :1])),
+            "The centre was divided by 1 - s. That undoes the squash `fixed`, which keeps the whole window inside; "
+            "under `centre` only the centre lies in the memory.",
+            lambda w: _with(w, torch.atanh((w[..., 1:] / (1 - w[..., :1])).clamp(-0.999, 0.999))),
         ),
         Mistake(
             "tanh squashes once more. Its inverse is atanh.",
-            lambda w: _with(w, torch.tanh(w[..., 1:] / (1 - w[..., :1]))),
+            lambda w: _with(w, torch.tanh(w[..., 1:])),
         ),
         Mistake(
-            "tanh is still in it: the division alone undoes half of the squash.",
-            lambda w: _with(w, w[..., 1:] / (1 - w[..., :1])),
+            "The centre is still squashed: it is tanh of the key, so undo the tanh.",
+            lambda w: _with(w, w[..., 1:]),
+        ),
+        Mistake(
+            "One over tanh is not its inverse: that is atanh.",
+            lambda w: _with(w, 1 / torch.tanh(w[..., 1:])),
+        ),
+        Mistake(
+            "Twice too far: atanh(x) is one half of ln((1 + x) / (1 - x)).",
+            lambda w: _with(w, 2 * torch.atanh(w[..., 1:])),
         ),
         Mistake(
             "The first number of the key: this squash does not use it, so no window determines it. Return 0, the "
@@ -149,8 +154,9 @@ key_of = Check(
             lambda w: _with(w, _key(w)[..., 1:], w[..., :1]),
         ),
         Mistake(
-            "One s for all windows: each window has its own first number, w[..., :1].",
-            lambda w: _with(w, torch.atanh(w[..., 1:] / (1 - S))),
+            "The first number of the key: the atanh of s is what the squash `tanh` would need. This one does not use "
+            "the number: return 0, the likeliest under p(Y).",
+            torch.atanh,
         ),
     ],
 )
