@@ -32,7 +32,7 @@ SHIPPED = {"mnist-cpu": "mnist-allocated", "omniglot-cpu": "omniglot-cells"}
 
 @pytest.mark.parametrize("name", pretrained_names())
 def test_the_course_trains_what_the_shipped_cards_record(name):
-    jobs = {job.name: job for job in reversed(read_plan(ROOT / "experiments" / "course.toml"))}  # the first seed of each
+    jobs = {job.name: job for job in reversed(read_plan(ROOT / "experiments" / "course.toml"))}  # first seeds
     card, job = load_card(name), jobs[SHIPPED.get(name, name.removesuffix("-cpu"))]
     assert job.config == Config.from_dict(card["config"])
     assert job.dataset == card["data"]["name"] and job.binarize == card["data"]["binarize"]

@@ -337,7 +337,7 @@ def test_a_thousand_mutations(folder, original, name, monkeypatch):
 @pytest.mark.parametrize("name", [WEIGHTS, TRAINING])
 def test_mutations_that_fit_their_hash(folder, original, name):
     """What the hash would have caught, one layer down: CheckpointError, or tensors of the right kind."""
-    draw, model, through = random.Random(f"sealed {name}"), tiny(), 0
+    draw, model, through = random.Random(f"sealed {name}"), tiny("paper"), 0
     found = ckpt.read_checkpoint(folder)
     header = struct.unpack("<Q", original[name][:8])[0] + 8
     for i in range(MUTATIONS):
