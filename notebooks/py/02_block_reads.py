@@ -596,8 +596,8 @@ tour.record("arrive_from_1.5_with_noise", found[1.5, 0.06])
 # noise on the key averages the ripples away, and they arrive. From 0.8 none arrive at one key; with noise some do, and others are still
 # on their way when the steps end. From outside none do.
 #
-# (In the default model's memory, a grid of separate cells, the slope reaches no further than a cell. To see it, load `mnist-cpu`
-# at the top and run this section again.)
+# (The default model's memory is a grid of separate cells. How far does the slope reach there? To see it, load `mnist-cpu` at the top and
+# run this section again.)
 #
 # Look at the rim of the map again: a key near the edge is pushed *out* of the memory. Reading nothing, zeros, is a
 # better guess at the target than reading something wrong. Once outside, its gradient is zero for good.

@@ -315,7 +315,7 @@ atlas(model, memory, y, image, "Atlas of one memory, written by allocation")
 # %%
 content_memory, content_y, content_std = remember(content)
 held = int(misses(pictures(content, content_memory, content_y)).diagonal().argmin())  # what it gives back best
-atlas(content, content_memory, content_y, held, f"Addresses computed from the images: key 1 moves, key 2 stays with {held}")
+atlas(content, content_memory, content_y, held, f"Computed addresses: key 1 moves, key 2 stays with {held}")
 
 # %%
 alike = torch.cdist(x[0].flatten(1), x[0].flatten(1), p=1)  # [T, T], pixels that differ
@@ -334,7 +334,7 @@ for name, place in (("islands", centres), ("content", content.window(content_y)[
 # kind. On the right clear digits everywhere, which change gradually from one kind to the next, framed images or not.
 #
 # This memory is no set of islands but one continuous map, and on it position has a meaning of its own: this is the allocation that the paper
-# hopes for (section 3.2). In both memories neighbours are more alike than any two images, and about equally so. The price of the map is
+# hopes for (section 3.2). In both memories neighbours are more alike than any two images are. The price of the map is
 # the single image: what stands at a place is the *kind* of digit that belongs there, less the one that was written (section 7 measures it). For a
 # walk through a world of pictures take the map; to remember, take the islands.
 
@@ -562,9 +562,9 @@ fig
 # *Picture:* two rows of twelve. From the islands a few digits, blots, and broken figures; from the content memory a digit at every key.
 #
 # A random key seldom hits an island, and between islands it finds no digit. Where it finds one, it is an image of this episode: for
-# another episode's images, the control, the share is close to nothing. The content memory shows a digit at nearly every key, but not much oftener
-# one of this episode than one of another: it knows how digits look, and says little of which 32 were written. Even at their own keys
-# it gives back only a part of the images (last column). As a generator it is the better one of the two, as a memory the worse.
+# another episode's images, the control, the share is far smaller. The content memory shows a digit at nearly every key, but seldom one that
+# was written: it knows how digits look, and keeps less of the 32 images. Even at their own keys it gives back only a part of
+# them (last column). As a generator it is the better one of the two, as a memory the worse.
 #
 # Does the model itself know whether a key has hit? The prior of $z$ should: its standard deviations are the model's own doubt.
 #

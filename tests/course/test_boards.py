@@ -81,7 +81,7 @@ def test_key_view_shows_what_it_was_given():
 def test_key_view_draws_maps_as_maps():
     mean, std = torch.linspace(-20, 20, 36).view(4, 3, 3), torch.ones(4, 3, 3)
     fig = boards.key_view(MEMORY, WINDOWS[:1], BLOCKS[:1], mean, std, IMAGES[0])
-    _, _, _, *maps = (image.get_array() for image in pasted(fig))  # after memory, block and picture
+    _, _, _, *maps = (image.get_array() for image in pasted(fig))
     assert [m.shape for m in maps] == [(3, 3, 3)] * 4 + [(3, 3)] * 4
     assert maps[0][0, 0, 2] > maps[0][0, 0, 0] and maps[3][2, 2, 0] > maps[3][2, 2, 2]  # blue is low, red high
     assert float(maps[4].max()) == pytest.approx(0.75)  # 1 is three quarters of the way from e^-3 to e
