@@ -74,7 +74,8 @@ fig
 # %% [markdown]
 # *Picture:* the data flow. The episode X becomes embeddings E. From E come the memory M (write), the key posterior q(Y|X) and the posterior q(Z|X).
 # A key y selects blocks of M; a prior network turns them into p(Z|M̂,Y). A code z is decoded to a picture. KL_Z ties posterior and prior, KL_Y the key
-# posterior and the key prior. This is the paper's map. In the model that we load below, E is a stack of small maps per image, and q(Y) looks at M as well: section 3.
+# posterior and the key prior. This is the paper's map. In the model that we load below, E is a stack of
+# small maps per image, and q(Y) and q(Z) look at M as well: section 3.
 #
 # One sentence holds the idea: **the prior of the autoencoder is read from a memory that the episode itself was written into.** If the read is good, the memory
 # already predicts $z$.
@@ -230,13 +231,13 @@ fig
 # %%
 moved = (model.write(x[:, order]) - memory).abs().max() / memory.abs().max()
 tour.record("moved_by_order", 100 * moved, "%")
-cells = len(model.key_model.places)
-print(f"{int(model.taken(memory).sum())} of {cells} cells are taken; another order changes the memory by {100 * moved:.4f} %")
+taken = model.taken(memory)[0]
+print(f"{taken.sum()} of {len(taken)} cells are taken; another order changes the memory by {100 * moved:.4f} %")
 
 # %% [markdown]
 # *Picture:* on the left the memory as a colour image, its three channels as red, green and blue; a square marks the window through which each image is read, a little
 # wider than its cell. On the right the same memory, pale, with each image at the middle of its window. The images fill a square grid but for a few empty cells. Images
-# that look alike lie side by side: thin digits in one part, round and heavy ones in another.
+# that look alike tend to lie side by side: thin upright digits in one part, round ones in another.
 #
 # So the place of an image is decided by what it is, and by which other images are there; its position in the episode plays no part. (Section 3.1 of the paper asks for
 # that: the order within an episode carries no information.)
@@ -330,7 +331,7 @@ checks.read_score(read_score)
 # | [02 block reads](02_block_reads.ipynb) | keys, windows, equation 9 by hand, gradients to a key | < 1 | 40 | 25 |
 # | [03 write and read](03_write_and_read.ipynb) | encoder, memory, keys, prior, shape by shape, on a real memory | < 1 | 40 | 25 |
 # | [04 training](04_training.ipynb) | trains a model while you watch; the same cells at full size on a GPU | 3 | 30 | 20 |
-# | [05 iterative inference](05_iterative_inference.ipynb) | random keys; cleaning noise in ten steps | < 1 | 30 | 15 |
+# | [05 iterative inference](05_iterative_inference.ipynb) | cleaning noise in ten steps; random keys, and keys between two | < 1 | 30 | 15 |
 # | [06 key space](06_key_space.ipynb) | sliders over a key: window, block, prior, picture | < 1 | 35 | 15 |
 #
 # Six hours, all in all. Run times are for two cores. The numbers of every notebook are checked by `make tour`.
@@ -352,8 +353,8 @@ checks.read_score(read_score)
 #
 # <details><summary>Solutions</summary>
 #
-# 1. At 0.3 hardly anything but `bit_error_cue`: over all pixels of an image, the right place still matches best. At 0.4 the search picks a wrong place for many cues, `top1` falls and
-#    `bit_error_read` grows. But what is read is always a place that holds an image, so it is a *clean wrong digit*: look at the numbers, not at the sharpness.
+# 1. At 0.3 hardly anything but `bit_error_cue`: over all pixels of an image, the right cell still matches best. At 0.4 the search picks a wrong cell for some cues, `top1` falls and
+#    `bit_error_read` grows. What is read then is mostly another stored image, a *clean wrong digit*: look at the numbers, not at the sharpness. Some cues end at an empty cell, which shows a dark square.
 # 2. Nothing: the right answer is not in the memory. The search returns its best match all the same. That is the control row.
 # 3. Write, generate and iterate: $q(Z\mid X)$ appears only in the bound. It is needed for training, not for using the memory.
 #

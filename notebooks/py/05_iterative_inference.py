@@ -59,7 +59,7 @@ patience = 20  # steps of the long runs that look for fixed points
 # %%
 model = kpp.load_pretrained("mnist-cpu")  # looks its keys up in the memory
 content = kpp.load_pretrained("mnist-content-cpu")  # the contrast: computes them from the picture alone
-vae = kpp.load_pretrained("mnist-vae-cpu")  # same encoder, decoder and latents, no memory
+vae = kpp.load_pretrained("mnist-vae-cpu")  # no memory; its z is a vector of 64
 data = kpp.load_dataset("mnist", binarize="none", quiet=True)  # grey: noise is added to grey pictures
 tour.record_source(data)
 length = model.config.length
@@ -173,7 +173,7 @@ widgets.clean_up(model, grey[0], memory[:2])  # memory[0] holds grey[0]; memory[
 # against the clean picture. And beside it three numbers that keep us honest:
 #
 # - *doing nothing*: the bit error of the noisy picture itself;
-# - *no memory*: a VAE with the same encoder, decoder and latents. Its step is to encode and decode;
+# - *no memory*: a VAE without a memory ($z$ a vector of 64). Its step is to encode and decode;
 # - *another memory*: the same iteration on the memory of another episode. It has never seen these images. If it does as well,
 #   the cleaning is the work of the decoder, which can only draw digits, and not of the memory.
 
@@ -235,7 +235,7 @@ for kind, x in noisy.items():
 # With the look-up, all three noises end at the same error: the right cell is found, and its picture is the same whatever the cue was. What is left is *reading
 # error*: the memory gives back its own picture of the digit, not the image bit by bit. Another memory leaves about one bit in ten wrong.
 #
-# VAETEXT
+# The VAE was never shown noise. It mends a part of what speckle and Poisson noise did, hardly anything of salt & pepper, and adds errors with every further step.
 #
 # CONTENTTEXT
 #
@@ -314,15 +314,15 @@ same = 100 * ((again - held).abs().flatten(2).mean(-1) < 0.001).float().mean().i
 
 # %%
 still, ends = {}, {}
+print(" " * 24 + "nearest to own, %   did not move, %   different images, of 32   bits from the nearest, %")
 for keys, long in runs.items():
     moving = (long[1:] - long[:-1]).abs().mean(dim=(3, 4, 5))  # [steps, B, T], change per step
     still[keys] = 100 * (moving < 0.001).float().mean(dim=(1, 2))  # less than 0.1 % of full ink
     far = [torch.cdist((p > 0.5).float().flatten(2), clean.flatten(2)).square().min(-1) for p in long]  # to the nearest
     ends[keys] = [sum(len(of_one.unique()) for of_one in f.indices) / measured for f in far]  # different stored images
     for s in (1, 2, patience):
-        print(f"{keys:17s} step {s:2d}: {right[keys][s]:3.0f} % nearest to their own image, {still[keys][s - 1]:3.0f} %", end=" ")
-        print(f"did not move; near {ends[keys][s]:4.1f} different stored images,", end=" ")
-        print(f"{100 * far[s].values.mean() / clean[0, 0].numel():.1f} % of the bits from them")
+        print(f"{keys:16s} step {s:2d} {right[keys][s]:13.0f} {still[keys][s - 1]:18.0f}", end="")
+        print(f"{ends[keys][s]:21.1f} {100 * far[s].values.mean() / clean[0, 0].numel():27.1f}")
 print(f"of the {held.shape[1]} cells, {same:.0f} % show a picture that finds its own cell")
 
 # %%
@@ -405,8 +405,8 @@ for keys, m, written in (("look-up", model, memory), ("content", content, conten
 
 # %%
 taken = model.taken(memory)  # [B, N]: which cells hold an image
-asked_for = {"random keys": wander["look-up"][0], "nothing but noise": add_noise(grey, "salt & pepper", 1, kpp.seeded(3))}
-for name, pictures in asked_for.items():
+pure = add_noise(grey, "salt & pepper", 1, kpp.seeded(seed, 9))
+for name, pictures in {"random keys": wander["look-up"][0], "nothing but noise": pure}.items():
     cell = model.locate(pictures, memory).cell
     empty = 100 * (~taken.gather(1, cell)).float().mean().item()
     print(f"{name}: {empty:.0f} % end at an empty cell; {100 * (~taken).float().mean():.0f} % of the cells are empty")
@@ -432,7 +432,7 @@ for name, pictures in asked_for.items():
 
 # %%
 y = model.look_up(clean[:1], first).mean  # [1, T, 1, 3]
-nearest = int(model.window(y)[0, :, 0, 1:].norm(dim=-1).argmin())  # to the middle of the memory, where the tanh is steepest
+nearest = int(model.window(y)[0, :, 0, 1:].norm(dim=-1).argmin())  # to the middle of M, where the tanh is steepest
 around = {f"std {s:g}": s for s in (0, 0.025, 0.05, 0.1, 0.3, 1)}
 near = {
     name: model.perturb(first, y[:, [nearest]], std=s, n=12, generator=kpp.seeded(seed, 3))[0, 0]
@@ -527,16 +527,17 @@ def foreign(picture):
 
 
 third = foreign(held[:, start.roll(7)])
-any_two = 100 * torch.cdist(clean.flatten(2), clean.flatten(2)).square().sum() / (measured * length * (length - 1) * 784)
-print(f"neighbours differ in {100 * (~agree)[both].float().mean():.1f} % of the bits, any two images in {any_two:.1f} %")
-print(f"foreign bits of a third cell {third:.2f} %")
+beside, apart = (~agree)[both].float().mean(), torch.cdist(clean.flatten(2), clean.flatten(2)).square().mean()
+apart = apart / 784 * length / (length - 1)  # without the pairs of an image and itself
+print(f"neighbours differ in {100 * beside:.1f} % of the bits, any two images in {100 * apart:.1f} %")
+print(f"foreign bits of a third cell: {third:.2f} %")
 
 # %%
+print("part of the way   foreign bits, %: over M   in z   a look-up ends, %: at the start   at the end   elsewhere")
 for w, m, z in list(zip(ways, over, in_z, strict=True))[:6]:
     cell = model.locate(m, memory).cell
     home, away = (100 * (cell == which)[both].float().mean().item() for which in (start, end))
-    print(f"{w:.1f} of the way: foreign bits over M {foreign(m):5.2f} %, in z {foreign(z):.2f} %; a look-up ends at", end=" ")
-    print(f"the start {home:3.0f} %, the end {away:2.0f} %, elsewhere {100 - home - away:3.0f} %")
+    print(f"{w:15.1f} {foreign(m):25.2f} {foreign(z):6.2f} {home:32.0f} {away:12.0f} {100 - home - away:11.0f}")
     tour.record(f"walk.home.{w:.1f}", home, "%")
 tour.record("walk.foreign.over_M", foreign(over[5]), "%")
 tour.record("walk.foreign.in_z", foreign(in_z[5]), "%")
