@@ -352,7 +352,8 @@ tour.record("content.fixed_points.ends", ends["content"][-1], "stored images")
 # %% [markdown]
 # With the look-up, the stored pictures *are* the fixed points, each as the memory reads it; and what an empty cell shows is one more. The reason is short. A
 # read at the mean of a cell can only give one of $N$ pictures, and each of these finds the cell that it came from. So the first step decides, and the second
-# changes nothing: a right answer stays, and so does a wrong one. No dynamics are at work: a search among $N$ cells is, and each search costs $N$ reads and decodings.
+# changes nothing: a right answer stays, and so does a wrong one. No dynamics are at work: a search among $N$ cells is, and each search costs $N$ reads and decodings. With $y$
+# and $z$ sampled, as in the paper, the pictures go on moving, and nearly all stay at their own image.
 #
 # CONTENTDRIFT Nothing in equation 4 asks for more: training shows a model its data, never
 # its own answers. The Dynamic Kanerva Machine (Wu et al., 2018b) was built around this question: its title speaks of attractors.
@@ -443,7 +444,7 @@ plt.show()
 
 # %% [markdown]
 # *Picture:* six rows of twelve pictures around the key of an image near the middle of the memory, for perturbations of 0, 0.025, 0.05, 0.1, 0.3 and 1. The
-# first row shows one digit, twelve times alike; in the second it is still whole; in the third several are damaged; below that most are fragments.
+# first row shows one digit, twelve times alike; in the second it is nearly always whole; in the third several are damaged; below that most are fragments.
 #
 # > **Predict:** over all images and both memories: which one bears more of the noise, and does one further step repair the damage?
 
@@ -475,7 +476,7 @@ tour.record("content.change.key_std_0.1", change["content"][3], "%")
 
 # %% [markdown]
 # How near is near depends on the spread of $q(Y|X)$, printed above the table: a model was trained to read well within it. CONTENTNEAR The look-up memory does not stay local at 0.1:
-# its cells are small, and beside a cell lies another image. This is the cost of one small cell per image. One look-up repairs all of the
+# its cells are small, and beside a cell lies another image. This is the cost of one small cell per image. One look-up repairs nearly all of the
 # smallest damage and a part of the next: what does not come home goes to another cell.
 #
 # **Between two keys.** Cells that are neighbours hold similar images here, since images lie where their content belongs. So walk from the middle of one cell to the middle of the next
