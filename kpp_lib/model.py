@@ -12,13 +12,13 @@ from torch.distributions import Independent
 
 from .allocate import AllocatedKeys, make_keys
 from .bound import Bound, bound_terms, epsilon, exact, full, gaussian, product, sample, standard_normal
-from .config import Config
+from .config import Config, cells_for
 from .doors import images_of, keys_of, memory_of
 from .draws import Share
 from .encoder import make_encoder
 from .heap import Heap
 from .inputs import check_choice, check_count, check_flag, check_generator, check_kind, check_tensor, wrong
-from .keys import cells_for, squash_unchecked
+from .keys import squash_unchecked
 from .maps import WRITERS, make_decoder, make_prior_net
 from .memory import read_unchecked
 from .posterior import Posterior, infer_z, posterior_net

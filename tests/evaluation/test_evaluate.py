@@ -174,7 +174,7 @@ def test_retrieval_is_one_for_a_model_that_hands_the_image_back(monkeypatch):
     monkeypatch.setattr(
         type(model), "read_images", lambda self, memory, y, generator=None, sampled=True: x
     )  # single cues
-    for name in ("top1", "shuffled", "single", "noisy"):
+    for name in ("top1", "shuffled", "single", "noisy", "salted"):
         assert diagnostics.SCORES[f"retrieval_{name}"](model, x, kpp.seeded(0)).mean() == 1
     monkeypatch.setattr(type(model), "reconstruct", lambda self, x, memory, generator: x.roll(1, dims=1))
     assert diagnostics.retrieval_top1(model, x, kpp.seeded(0)).mean() < 0.5
@@ -184,7 +184,16 @@ def test_a_noisy_cue_has_a_tenth_of_its_bits_flipped(monkeypatch):
     model, x, seen = tiny(), episodes(8), []
     monkeypatch.setattr(type(model), "reconstruct", lambda self, cue, memory, generator: seen.append(cue) or cue)
     diagnostics.retrieval_noisy(model, torch.zeros_like(x), kpp.seeded(0))
+    diagnostics.retrieval_salted(model, torch.zeros_like(x), kpp.seeded(0))
     assert seen[0].mean().item() == pytest.approx(0.1, abs=0.01)
+    assert seen[1].mean().item() == pytest.approx(0.15, abs=0.01), "of 0.3 drawn anew half are ink"
+
+
+def test_what_costs_most_is_scored_in_the_first_order_only():
+    scores = kpp.evaluate(tiny(), bars(22), length=4, orders=2, scores=("iw", "memory_swap"))["scores"]
+    assert scores["iw"]["std"] is None and scores["memory_swap"]["std"] is not None
+    alone = kpp.evaluate(tiny(), bars(22), length=4, orders=1, scores=("iw",))["scores"]["iw"]
+    assert scores["iw"] == alone
 
 
 @pytest.mark.parametrize("recipe", ["allocated", "slots", "paper"])
