@@ -284,7 +284,7 @@ fig.legend(fontsize=8, loc="outside right upper")
 plt.show()
 
 # %% [markdown]
-# *Picture:* two horizontal bars. The upper one is the total with the episode's own memory, made of reconstruction, KL_Z and KL_Y; the lower one, the total with another episode's memory,
+# *Picture:* two horizontal bars. The upper one is the total with the episode's own memory, made of reconstruction, KL_Z (too thin to see) and KL_Y; the lower one, the total with another episode's memory,
 # is cut off at the frame, with its length written in it. A black line near the left edge marks ln T.
 #
 # KL$_Z$ is almost nothing, since our $q(z)$ follows what was read. So a small KL$_Z$ alone says nothing about the memory here; the swap does.
@@ -354,7 +354,7 @@ checks.read_score(read_score)
 # <details><summary>Solutions</summary>
 #
 # 1. At 0.3 hardly anything but `bit_error_cue`: over all pixels of an image, the right cell still matches best. At 0.4 the search picks a wrong cell for some cues, `top1` falls and
-#    `bit_error_read` grows. What is read then is mostly another stored image, a *clean wrong digit*: look at the numbers, not at the sharpness. Some cues end at an empty cell, which shows a dark square.
+#    `bit_error_read` grows. What is read then is another stored image, a *clean wrong digit*: look at the numbers, not at the sharpness.
 # 2. Nothing: the right answer is not in the memory. The search returns its best match all the same. That is the control row.
 # 3. Write, generate and iterate: $q(Z\mid X)$ appears only in the bound. It is needed for training, not for using the memory.
 #

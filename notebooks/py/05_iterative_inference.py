@@ -84,7 +84,7 @@ memory.shape
 # The encoder's own $q(z|x)$ takes no part: whatever comes out was in the memory. One thing here is ours: our keys are *looked up*, $q(Y|\hat X, M)$. The
 # model reads and decodes every cell of the memory, compares $\hat X$ with these pictures, and takes the key of the one of which $\hat X$ is most likely a noisy
 # copy. The Dynamic Kanerva Machine takes its address from its memory too, by solving for it; K++ computes the key from the picture in one pass, which costs
-# less. The contrast model does as K++ does. (The paper reads $K = 2$ blocks per image, both models here $K = 1$.)
+# less. The contrast model does as K++ does. It is an older one, with other networks: its $z$ is a vector of 64, and it has two keys per image, as in the paper; ours has one.
 #
 # We use the means of $Y^*$, $z$ and $\hat X$, so that a step is a function. (The paper samples; `model.iterate(..., sampled=True)` does too.)
 
@@ -232,14 +232,16 @@ for kind, x in noisy.items():
     print(f"{'no memory, ' + kind:25s} {e[0]:6.2f} {e[1]:8.2f} {e[-1]:9.2f}")
 
 # %% [markdown]
-# With the look-up, all three noises end at the same error: the right cell is found, and its picture is the same whatever the cue was. What is left is *reading
-# error*: the memory gives back its own picture of the digit, not the image bit by bit. Another memory leaves about one bit in ten wrong.
+# With the look-up, all three noises end at the same small error: the right cell is found, and its picture is the same whatever the cue was. What is left is *reading
+# error*: the memory gives back its own picture of the digit, not quite the image bit by bit. Another memory leaves about one bit in ten wrong.
 #
 # The VAE was never shown noise. It mends a part of what speckle and Poisson noise did, hardly anything of salt & pepper, and adds errors with every further step.
 #
-# CONTENTTEXT
+# The content memory has a larger reading error, below that of the salt & pepper cues and *above* that of the other two: there, doing nothing is better. It loses over the
+# steps, and its control is closer: an address computed from the picture alone is the same in every memory, and similar digits have similar ones (notebook 03, section 5), so a part of its clean-up is
+# knowledge of digits. (Its networks are not those of the other memory, and it was trained on noisy cues. So hold each memory against its own control, rather than one against the other.)
 #
-# So it pays to ask when the noise is larger than the reading error. And at the other end, when does the look-up fail?
+# So it pays to ask when the noise is larger than the reading error. For the look-up that is nearly always. And at the other end, when does it fail?
 #
 # > **Predict:** one read, ever stronger noise. Which of the three is the worst for a look-up, if you count per wrong bit of the cue?
 
@@ -286,8 +288,7 @@ plt.show()
 # above one; for speckle it stays low. Below, the share of cues whose own image is found, by the memory and (dashed) by a search among the clean images
 # themselves: both fall where the error bends up.
 #
-# An address is right or wrong; it does not carry the noise along. The reading error is a floor under all cues, and so a very mild noise can hardly be improved on
-# by this measure. The look-up fails where little of the cue is left: well over half of it replaced, or hardly any ink. A search among the images
+# An address is right or wrong; it does not carry the noise along. The reading error is a floor under all cues. The look-up fails where little of the cue is left: well over half of it replaced, or hardly any ink. A search among the images
 # themselves for the nearest in bits does better for very strong salt & pepper, and no better for the other two. Both suppose that each bit differs with the same
 # probability (`lookup_flip`), and strong Poisson noise only takes ink away: per wrong bit of the cue, it is by far the worst of the three. Question 2 at the end looks at that.
 #
@@ -355,7 +356,7 @@ tour.record("content.fixed_points.ends", ends["content"][-1], "stored images")
 # changes nothing: a right answer stays, and so does a wrong one. No dynamics are at work: a search among $N$ cells is, and each search costs $N$ reads and decodings. With $y$
 # and $z$ sampled, as in the paper, the pictures go on moving, and nearly all stay at their own image.
 #
-# CONTENTDRIFT Nothing in equation 4 asks for more: training shows a model its data, never
+# The content memory drifts, even from *clean* pictures: its answers are nearest to ever fewer of the stored images, and ever further from them. Nothing in equation 4 asks for more: training shows a model its data, never
 # its own answers. The Dynamic Kanerva Machine (Wu et al., 2018b) was built around this question: its title speaks of attractors.
 #
 # So: **one step, and measure before you take ten.**
@@ -562,8 +563,8 @@ tour.record("walk.foreign.third", third, "%")
 #
 # 1. The blocks then hold the noisy pictures, and the memory gives the noise back: its own error comes close to that of the noisy cue, for all three kinds.
 #    "Another memory" gets worse by far for salt & pepper, whose specks it now adds, and hardly changes for the other two.
-# 2. A small one hurts badly with strong salt & pepper: it says that ink does not appear on blank paper, and there it does. The large one helps there, a little. For Poisson
-#    noise, which only takes ink away, it is the other way round, and the differences are small. A look-up is as good as its model of the noise.
+# 2. A small one hurts with strong salt & pepper: it says that ink does not appear on blank paper, and there it does. The large one helps there, a little. For
+#    Poisson noise, which only takes ink away, neither changes much. A look-up is as good as its model of the noise, where little of the cue is left.
 # 3. All that say that the memory cleans. Such a memory gives every image back from its place, whatever the cue shows, a blank page included: the bit error would be the
 #    reading error at any strength, and the retrieval 100 %. The shuffled order is what makes the cue do the work.
 #
@@ -573,7 +574,7 @@ tour.record("walk.foreign.third", third, "%")
 #
 # - One step: look the picture up, read, decode. The memory is fixed, and nothing but the memory answers.
 # - One step finds the right image from a noisy cue, out of order, until little of the cue is left. The control, another episode's memory, cannot.
-# - The answer carries a reading error that does not depend on the noise: it pays to ask when the noise is the larger of the two.
+# - The answer carries a reading error that does not depend on the noise: it pays to ask when the noise is the larger of the two. That of the look-up is small.
 # - With the look-up, what the cells show are the fixed points, reached in one step; a wrong cell stays too. Keys computed from the picture drift.
 # - Random keys give fragments, and one step turns each into what a cell shows: it recalls, and does not improve.
 # - Near a key, the picture holds for a small part of a cell. Between two keys there is no picture in between; between two $z$ there is.
