@@ -73,7 +73,7 @@ class Config:
     # --- memory and its reads (section 3.3, Appendix A) ---------------------------------------------------------
     memory_size: int = power_of_two(64, least=4)  # S
     memory_channels: int = count(3)
-    # the paper's; ours, from the encoder's maps; a memory-free VAE
+    # the paper's; ours, each image's blocks at its keys; a memory-free VAE
     write: str = choice("pooled", "placed", "none")
     # pooled: how an episode's embeddings become one; the paper names none, its author's other code has a recurrent one
     pooling: str = choice("mean", "sum", "max", "attention", "recurrent")
@@ -81,7 +81,7 @@ class Config:
     # Appendix E says "deep linear", section 3.3 "non-linearly": we default to the latter
     writer_linear: bool = flag(False)
     write_window: float = number(0.0, least=0, most=1)  # placed: half-width of a block as written; 0: as it is read
-    write_size: int = count(0, least=0)  # placed: side of a block as written, pixels; 0: block_size
+    write_size: int = count(0, least=0)  # placed, latents="maps": side of a block as written, pixels; 0: block_size
     place_floor: float = number(0.1, above=0)  # placed write: added to the summed masks, fades the rim of a lone block
     block_size: int = count(16, least=4)  # g, side of a block as read; not in the paper
     read_mode: str = choice("bilinear", "nearest")  # eq. 9
@@ -149,9 +149,8 @@ class Config:
             raise wrong("shift", self.shift, "'none' with trunk='small', which sees each image by itself")
         if self.latents == "vector" and self.block_size & (self.block_size - 1):
             raise wrong("block_size", self.block_size, "a power of two with latents='vector', whose prior halves it")
-        for name, value in (("write", "placed"), ("keys", "allocated")):
-            if getattr(self, name) == value and self.latents != "maps":
-                raise wrong("latents", self.latents, f"'maps' with {name}={value!r}, which is made from maps")
+        if self.keys == "allocated" and self.latents != "maps":
+            raise wrong("latents", self.latents, "'maps' with keys='allocated', whose content codes are made from maps")
         if self.keys == "slots" and self.squash != "centre":
             raise wrong("squash", self.squash, "'centre' with keys='slots', whose cells fill the memory")
         if self.keys == "allocated" and self.squash not in ("centre", "cells"):
@@ -301,8 +300,19 @@ RECIPES: dict[str, dict[str, Any]] = {
     # written and read by the position in the episode: a random-access memory, the contrast
     "slots": _PLACED | dict(keys="slots"),
     # the address is computed from the image alone, as in the paper, and in part a code of the kind of digit, so the
-    # memory is worth less. Cues are noisy in training, or the keys become a hash
-    "content": _PLACED | dict(keys="content_bn", key_log_var=-5.5, key_log_var_range=(-7.0, -3.0), cue_noise=0.15),
+    # memory is worth less. Cues are noisy in training, or the keys become a hash. z is a vector, the networks are the
+    # paper's
+    "content": dict(
+        write="placed",
+        keys="content_bn",
+        shift="none",
+        squash="fixed",
+        block_size=16,
+        spectral_norm=False,
+        key_log_var=-5.0,
+        kl_y_warmup=0.35,
+        cue_noise=0.15,
+    ),
     "paper": dict(write="pooled", keys="content", shift="all", squash="tanh"),
     # no memory at all, and the paper's networks: the baseline that shows what a memory is worth. With trunk="small" and
     # latents="maps" it has the networks of `allocated`, and is a weaker one
@@ -316,10 +326,9 @@ _PLACED_AT = {
     "tiny": dict(map_widths=(8, 8), window=0.25, write_window=0.25, block_size=4, write_size=4),
 }
 PRESET_RECIPES: dict[tuple[str, str], dict[str, Any]] = {
-    (preset, recipe): settings
-    for preset, settings in _PLACED_AT.items()
-    for recipe in ("allocated", "slots", "content")
+    (preset, recipe): settings for preset, settings in _PLACED_AT.items() for recipe in ("allocated", "slots")
 } | {
     ("cpu", "cells"): dict(lr=4e-3),
     ("tiny", "cells"): dict(map_widths=(8, 8), block_size=4, write_size=4),
+    ("tiny", "content"): dict(window=0.25, block_size=4),
 }
