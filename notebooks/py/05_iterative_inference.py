@@ -25,7 +25,7 @@
 #
 # **Prerequisites.** Notebook 03; sections 3.4, 3.5 and 4.1 of the paper.
 #
-# **Minutes on CPU:** about 1 to run, about 30 to read, 15 for the exercises.
+# **Minutes on CPU:** about 2 to run, about 30 to read, 15 for the exercises.
 
 # %%
 import importlib.util
@@ -419,7 +419,7 @@ for name, pictures in {"random keys": wander["look-up"][0], "nothing but noise":
 # a cell. Most snap to a stored image, often to one with little ink, since that disagrees least with a faint or broken shape; some to an empty cell. So in this
 # memory iterating *recalls*: the result is an old picture, or no picture. It does not improve what was there.
 #
-# CONTENTRANDOM
+# The content memory does not search, so nothing snaps: compare its steps above.
 
 # %% [markdown]
 # ## 6 · Near a key, and between two
@@ -476,7 +476,8 @@ tour.record("change.random_keys", far, "%")
 tour.record("content.change.key_std_0.1", change["content"][3], "%")
 
 # %% [markdown]
-# How near is near depends on the spread of $q(Y|X)$, printed above the table: a model was trained to read well within it. CONTENTNEAR The look-up memory does not stay local at 0.1:
+# How near is near depends on the spread of $q(Y|X)$, printed above the table: a model was trained to read well within it. At 0.1 the content memory stays
+# local, as in the paper's section 4.1.1: its column hardly rises up to there. The look-up memory does not stay local at 0.1:
 # its cells are small, and beside a cell lies another image. This is the cost of one small cell per image. One look-up repairs nearly all of the
 # smallest damage and a part of the next: what does not come home goes to another cell.
 #
