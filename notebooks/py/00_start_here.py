@@ -74,10 +74,11 @@ fig
 # %% [markdown]
 # *Picture:* the data flow. The episode X becomes embeddings E. From E come the memory M (write), the key posterior q(Y|X) and the posterior q(Z|X).
 # A key y selects blocks of M; a prior network turns them into p(Z|M̂,Y). A code z is decoded to a picture. KL_Z ties posterior and prior, KL_Y the key
-# posterior and the key prior. This is the paper's map. In the model that we load below, q(Y) looks at M as well: section 3.
+# posterior and the key prior. This is the paper's map. In the model that we load below, E is a stack of
+# small maps per image, and q(Y) and q(Z) look at M as well: section 3.
 #
 # One sentence holds the idea: **the prior of the autoencoder is read from a memory that the episode itself was written into.** If the read is good, the memory
-# already predicts $z$, so KL$_Z$ is small.
+# already predicts $z$.
 #
 # The same parts serve four operations.
 #
@@ -95,7 +96,8 @@ fig
 # picture, with no image. Iterate: a cue gives keys, keys read M, the picture becomes the next cue.
 #
 # - `model.write(x)`: deterministic. Nothing is drawn (section 3.3).
-# - `model.bound(x)`: here $z$ comes from $q(Z|X)$, and the memory enters only through the prior.
+# - `model.bound(x)`: here $z$ comes from the posterior. In the paper this is $q(Z|X)$, and the memory enters only through the prior. In our model $q$ is that times the
+#   prior that was read, so it sees the memory too.
 # - `model.generate(memory)`: given a memory, keys from $\mathcal N(0, I)$ are enough (section 3.4).
 # - `model.reconstruct(x, memory)`: one turn of the loop: the cue gives the key, and the picture comes *from the memory alone*. `model.iterate` goes round several times (section 3.5).
 
@@ -169,8 +171,8 @@ checks.flip_bits(flip_bits)
 # </details>
 
 # %% [markdown]
-# How does a cue find its key? In the paper the key is computed from the image. This model's recipe, `associative`, is **ours**. An image is written at a place that belongs to
-# its position in the episode. A cue is compared with what each of the $T$ places holds, and takes the key of the best match: `model.look_up(cue, memory)`. The Dynamic Kanerva
+# How does a cue find its key? In the paper the key is computed from the image. This model's recipe, `allocated`, is **ours**. The memory is a grid of cells. An image gets one key,
+# and is written to a cell that belongs to its *content*. A cue is compared with what each cell holds, and takes the key of the best match: `model.look_up(cue, memory)`. The Dynamic Kanerva
 # Machine takes its address from the memory too, by solving for it. The search sees only the cue and the memory; it is not told the order.
 #
 # > **Predict:** what does a cue find in a memory that never saw it: noise, nothing, or another digit? Of which kind?
@@ -211,21 +213,34 @@ tour.record("retrieval_top1", top1(found))
 print(f"a guess would be right {1 / length:.2f} of the time")
 
 # %% [markdown]
-# And this is where they lie. The placed write of this model is **ours**, not the paper's: each image leaves $K$ blocks at a place of its own. The paper's pooled write, and
+# And this is where they lie. The placed write of this model is **ours**, not the paper's: each image leaves a block in a cell of its own. A small net gives each image two numbers, its
+# *content code*; images and cells are then matched so that codes and cells agree as well as they can. The paper's pooled write, and
 # why a naive training leaves it unread, is the subject of [`03_write_and_read`](03_write_and_read.ipynb) and [`04_training`](04_training.ipynb).
 #
-# > **Predict:** 32 images with two windows each. Where do the two of one image lie: together, or far apart?
+# > **Predict:** which digits will lie side by side? And if the same images come in another order: where will they lie?
 
 # %%
-windows = model.window(model.infer(x).place)[0].flatten(0, 1)  # [T*K, 3]
-colours = [plt.cm.hsv(i // model.config.reads / length) for i in range(len(windows))]
-fig = plots.memory(memory[0], windows, colours, title=f"One memory, {length} images, {len(windows)} windows")
+windows = model.window(model.infer(x).place)[0, :, 0]  # [T, 3]
+fig, (left, right) = plots.panels(2, 4.4)
+plots.show_memory(left, memory[0], windows, title=f"One memory, {length} images, {len(windows)} windows")
+plots.key_map(right, memory[0], windows[:, 1:], torch.zeros(length, 2), x[0], "what was written where")
+right.images[0].set_alpha(0.3)  # the memory, or its colours would hide the digits
 plt.close(fig)
 fig
 
+# %%
+moved = (model.write(x[:, order]) - memory).abs().max() / memory.abs().max()
+tour.record("moved_by_order", 100 * moved, "%")
+taken = model.taken(memory)[0]
+print(f"{taken.sum()} of {len(taken)} cells are taken; another order changes the memory by {100 * moved:.4f} %")
+
 # %% [markdown]
-# *Picture:* the memory as a colour image, its three channels as red, green and blue; a square marks each window that an image was written to,
-# one colour per image. They fill a grid row by row. An image's two windows almost coincide; those of different images hardly overlap.
+# *Picture:* on the left the memory as a colour image, its three channels as red, green and blue; a square marks the window through which each image is read, a little
+# wider than its cell. On the right the same memory, pale, with each image at the middle of its window. The images fill a square grid but for a few empty cells. Images
+# that look alike tend to lie side by side: thin upright digits in one part, round ones in another.
+#
+# So the place of an image is decided by what it is, and by which other images are there; its position in the episode plays no part. (Section 3.1 of the paper asks for
+# that: the order within an episode carries no information.)
 
 # %% [markdown]
 # ## 4. How to read a number of ours
@@ -269,9 +284,10 @@ fig.legend(fontsize=8, loc="outside right upper")
 plt.show()
 
 # %% [markdown]
-# *Picture:* two horizontal bars. The upper one is the total with the episode's own memory, made of reconstruction, KL_Z and KL_Y; the lower one, the total with another episode's memory,
+# *Picture:* two horizontal bars. The upper one is the total with the episode's own memory, made of reconstruction, KL_Z (too thin to see) and KL_Y; the lower one, the total with another episode's memory,
 # is cut off at the frame, with its length written in it. A black line near the left edge marks ln T.
 #
+# KL$_Z$ is almost nothing, since our $q(z)$ follows what was read. So a small KL$_Z$ alone says nothing about the memory here; the swap does.
 # The swapped bar grows with the sharpness of the prior: a confident wrong memory is punished hard. Use it to see *that* the memory is read, not how much it is worth. Notebook 03
 # adds a second control, the memory without the image, and a model that reads its memory and yet hardly needs the right one.
 
@@ -315,7 +331,7 @@ checks.read_score(read_score)
 # | [02 block reads](02_block_reads.ipynb) | keys, windows, equation 9 by hand, gradients to a key | < 1 | 40 | 25 |
 # | [03 write and read](03_write_and_read.ipynb) | encoder, memory, keys, prior, shape by shape, on a real memory | < 1 | 40 | 25 |
 # | [04 training](04_training.ipynb) | trains a model while you watch; the same cells at full size on a GPU | 3 | 30 | 20 |
-# | [05 iterative inference](05_iterative_inference.ipynb) | random keys; cleaning noise in ten steps | < 1 | 30 | 15 |
+# | [05 iterative inference](05_iterative_inference.ipynb) | cleaning noise in ten steps; random keys, and keys between two | 2 | 30 | 15 |
 # | [06 key space](06_key_space.ipynb) | sliders over a key: window, block, prior, picture | < 1 | 35 | 15 |
 #
 # Six hours, all in all. Run times are for two cores. The numbers of every notebook are checked by `make tour`.
@@ -337,8 +353,8 @@ checks.read_score(read_score)
 #
 # <details><summary>Solutions</summary>
 #
-# 1. At 0.3 hardly anything but `bit_error_cue`: over all pixels of an image, the right place still matches best. At 0.4 the search picks a wrong place for many cues, `top1` falls and
-#    `bit_error_read` grows. But what is read is always a place that holds an image, so it is a *clean wrong digit*: look at the numbers, not at the sharpness.
+# 1. At 0.3 hardly anything but `bit_error_cue`: over all pixels of an image, the right cell still matches best. At 0.4 the search picks a wrong cell for some cues, `top1` falls and
+#    `bit_error_read` grows. What is read then is another stored image, a *clean wrong digit*: look at the numbers, not at the sharpness.
 # 2. Nothing: the right answer is not in the memory. The search returns its best match all the same. That is the control row.
 # 3. Write, generate and iterate: $q(Z\mid X)$ appears only in the bound. It is needed for training, not for using the memory.
 #

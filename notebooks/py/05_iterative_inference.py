@@ -19,13 +19,13 @@
 # **Objectives.** After this notebook you can
 #
 # - write one step of iterative reading from its parts, and say what is fixed in it and what moves;
-# - generate from random keys, and from keys near a known one, and say how the two differ;
+# - generate from random keys, from keys near a known one and from keys between two, and say how they differ;
 # - measure a clean-up with a control, so that a good picture from the *wrong* memory does not fool you;
 # - say what a memory's fixed points are, and when to stop iterating.
 #
 # **Prerequisites.** Notebook 03; sections 3.4, 3.5 and 4.1 of the paper.
 #
-# **Minutes on CPU:** about 1 to run, about 30 to read, 15 for the exercises.
+# **Minutes on CPU:** about 2 to run, about 30 to read, 15 for the exercises.
 
 # %%
 import importlib.util
@@ -54,20 +54,20 @@ salt_and_pepper = 0.2  # share of pixels replaced
 speckle = 0.6  # standard deviation of the factor
 poisson = 0.3  # grey value of one photon
 strong = 0.7  # salt & pepper, for section 4
-patience = 40  # steps of the long run that looks for fixed points
+patience = 20  # steps of the long runs that look for fixed points
 
 # %%
 model = kpp.load_pretrained("mnist-cpu")  # looks its keys up in the memory
 content = kpp.load_pretrained("mnist-content-cpu")  # the contrast: computes them from the picture alone
-vae = kpp.load_pretrained("mnist-vae-cpu")  # same encoder and decoder, no memory
+vae = kpp.load_pretrained("mnist-vae-cpu")  # no memory; its z is a vector of 64
 data = kpp.load_dataset("mnist", binarize="none", quiet=True)  # grey: noise is added to grey pictures
 tour.record_source(data)
 length = model.config.length
 grey = torch.cat([kpp.episode(data.test, length, seed=seed + i) for i in range(measured)])  # [B, T, 1, 28, 28]
 clean = (grey > 0.5).float()  # what is written, and what a clean-up is held against
-with torch.no_grad():
-    memory = model.write(clean)  # [B, 3, 64, 64], one memory per episode, fixed from here on
-    content_memory = content.write(clean)
+torch.set_grad_enabled(False)  # nothing is trained here
+memory = model.write(clean)  # [B, 3, 64, 64], one memory per episode, fixed from here on
+content_memory = content.write(clean)
 memory.shape
 
 # %% [markdown]
@@ -82,9 +82,9 @@ memory.shape
 # $$q(Z|X, \hat M) \approx p_\theta(Z \,|\, Y = Y^*, \hat M), \qquad Y^* \sim q_\phi(Y|X = \hat X) \qquad \text{(7)}$$
 #
 # The encoder's own $q(z|x)$ takes no part: whatever comes out was in the memory. One thing here is ours: our keys are *looked up*, $q(Y|\hat X, M)$. The
-# model reads and decodes all $T$ slots, compares $\hat X$ with the $T$ pictures, and takes the keys of the one of which $\hat X$ is most likely a noisy copy. The
-# Dynamic Kanerva Machine takes its address from its memory too, by solving for it; K++ computes the key from the picture in one pass, which costs less. The
-# contrast model does as K++ does.
+# model reads and decodes every cell of the memory, compares $\hat X$ with these pictures, and takes the key of the one of which $\hat X$ is most likely a noisy
+# copy. The Dynamic Kanerva Machine takes its address from its memory too, by solving for it; K++ computes the key from the picture in one pass, which costs
+# less. The contrast model does as K++ does. It is an older one, with other networks: its $z$ is a vector of 64, and it has two keys per image, as in the paper; ours has one.
 #
 # We use the means of $Y^*$, $z$ and $\hat X$, so that a step is a function. (The paper samples; `model.iterate(..., sampled=True)` does too.)
 
@@ -121,10 +121,9 @@ checks.clean_up(clean_up)
 # </details>
 
 # %%
-with torch.no_grad():
-    q_y = model.infer(clean, memory).q_y  # keys that find the last picture in the memory
-    p_z = model.prior(memory, q_y.mean)  # M_hat -> z; the memory stays as it is
-    by_hand = model.decode(p_z.mean).mean  # z -> picture
+q_y = model.look_up(clean, memory)  # keys that find the last picture in the memory
+p_z = model.prior(memory, q_y.mean)  # M_hat -> z; the memory stays as it is
+by_hand = model.decode(p_z.mean).mean  # z -> picture
 assert torch.allclose(by_hand, model.iterate(clean, memory, steps=1)[1], atol=1e-6)
 
 # %% [markdown]
@@ -140,7 +139,8 @@ order = torch.randperm(length, generator=kpp.seeded(seed))
 target = clean[:, order]
 strengths = {"salt & pepper": salt_and_pepper, "speckle": speckle, "poisson": poisson}
 noisy = {kind: add_noise(grey[:, order], kind, s, kpp.seeded(seed, 1)) for kind, s in strengths.items()}
-cleaned = {kind: model.iterate(x, memory, steps) for kind, x in noisy.items()}  # [steps + 1, B, T, 1, 28, 28]
+held = model.slot_pictures(memory)  # [B, N, 1, 28, 28]: what each of the N cells shows, decoded once for all
+cleaned = {kind: model.iterate(x, memory, steps, held=held) for kind, x in noisy.items()}  # [steps + 1, B, T, ...]
 
 # %%
 rows = {"clean": target[0]}
@@ -173,7 +173,7 @@ widgets.clean_up(model, grey[0], memory[:2])  # memory[0] holds grey[0]; memory[
 # against the clean picture. And beside it three numbers that keep us honest:
 #
 # - *doing nothing*: the bit error of the noisy picture itself;
-# - *no memory*: a VAE with the same encoder and decoder, trained as long. Its step is to encode and decode;
+# - *no memory*: a VAE without a memory ($z$ a vector of 64). Its step is to encode and decode;
 # - *another memory*: the same iteration on the memory of another episode. It has never seen these images. If it does as well,
 #   the cleaning is the work of the decoder, which can only draw digits, and not of the memory.
 
@@ -222,7 +222,7 @@ errors, controls = {}, {}  # (keys, kind) -> bit error per step, from its own me
 print("bit error, %               noisy   step 1   step 10   another memory: step 1   step 10")
 for keys, m, written in (("look-up", model, memory), ("content", content, content_memory)):
     for kind, x in noisy.items():
-        errors[keys, kind] = e = bit_error(m.iterate(x, written, steps))
+        errors[keys, kind] = e = bit_error(cleaned[kind] if m is model else m.iterate(x, written, steps))
         controls[keys, kind] = c = bit_error(m.iterate(x, written.roll(1, dims=0), steps))
         print(f"{keys + ', ' + kind:25s} {e[0]:6.2f} {e[1]:8.2f} {e[-1]:9.2f} {c[1]:24.2f} {c[-1]:9.2f}")
 
@@ -232,16 +232,16 @@ for kind, x in noisy.items():
     print(f"{'no memory, ' + kind:25s} {e[0]:6.2f} {e[1]:8.2f} {e[-1]:9.2f}")
 
 # %% [markdown]
-# With the look-up, all three noises end at the same error: the right slot is found, and its picture is the same whatever the cue was. What is left is *reading
-# error*: the memory gives back a digit of 64 numbers, not the picture bit by bit. Another memory leaves 10 %, seven times as much.
+# With the look-up, all three noises end at the same small error: the right cell is found, and its picture is the same whatever the cue was. What is left is *reading
+# error*: the memory gives back its own picture of the digit, not quite the image bit by bit. Another memory leaves about one bit in ten wrong.
 #
 # The VAE was never shown noise. It mends a part of what speckle and Poisson noise did, hardly anything of salt & pepper, and adds errors with every further step.
 #
 # The content memory has a larger reading error, below that of the salt & pepper cues and *above* that of the other two: there, doing nothing is better. It loses over the
 # steps, and its control is closer: an address computed from the picture alone is the same in every memory, and similar digits have similar ones (notebook 03, section 5), so a part of its clean-up is
-# knowledge of digits. (It was trained for less than half as long as the other two, and on noisy cues, which they never saw.)
+# knowledge of digits. (Its networks are not those of the other memory, and it was trained on noisy cues. So hold each memory against its own control, rather than one against the other.)
 #
-# So it pays to ask when the noise is larger than the reading error. And at the other end, when does the look-up fail?
+# So it pays to ask when the noise is larger than the reading error. For the look-up that is nearly always. And at the other end, when does it fail?
 #
 # > **Predict:** one read, ever stronger noise. Which of the three is the worst for a look-up, if you count per wrong bit of the cue?
 
@@ -254,11 +254,14 @@ def retrieval(pictures, order=order):
 
 levels = {"salt & pepper": (0.02, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0), "speckle": (0.2, 0.6, 1.0, 2.0, 4.0)}
 levels["poisson"] = (0.1, 0.3, 0.6, 1.0, 2.0, 4.0)
+other, other_held = memory.roll(1, dims=0), held.roll(1, dims=0)
+
+# %%
 asked = {kind: [] for kind in levels}  # per strength: errors of cue, own, another, no memory; found, in M and X
 for kind, several in levels.items():
     for s in several:
         cue = add_noise(grey[:, order], kind, s, kpp.seeded(seed, 6))
-        answer, stranger = (model.iterate(cue, m, steps=1) for m in (memory, memory.roll(1, dims=0)))
+        answer, stranger = (model.iterate(cue, m, 1, held=h) for m, h in ((memory, held), (other, other_held)))
         others = bit_error(stranger)[1], bit_error(vae.iterate(cue, steps=1))[1]
         asked[kind].append((*bit_error(answer), *others, *retrieval(answer)[::-1]))
 
@@ -285,53 +288,43 @@ plt.show()
 # above one; for speckle it stays low. Below, the share of cues whose own image is found, by the memory and (dashed) by a search among the clean images
 # themselves: both fall where the error bends up.
 #
-# An address is right or wrong; it does not carry the noise along. The reading error is a floor under all cues, and so a very mild noise cannot be improved on
-# by this measure. The look-up fails where little of the cue is left: well over half of it replaced, or hardly any ink. A search among the images
-# themselves for the nearest in bits does not do much better: a little for salt & pepper, and for Poisson not even that. Both suppose that each bit differs with the same
+# An address is right or wrong; it does not carry the noise along. The reading error is a floor under all cues. The look-up fails where little of the cue is left: well over half of it replaced, or hardly any ink. A search among the images
+# themselves for the nearest in bits does better for very strong salt & pepper, and no better for the other two. Both suppose that each bit differs with the same
 # probability (`lookup_flip`), and strong Poisson noise only takes ink away: per wrong bit of the cue, it is by far the worst of the three. Question 2 at the end looks at that.
 #
-# Another memory answers with the most similar digit that it has. For strong salt & pepper that beats doing nothing too, and it is still the wrong image.
+# Another memory answers with the most similar digit that it has. For strong salt & pepper that beats doing nothing too, and it is still the wrong image. (At strength
+# 1 the cue is nothing but noise; section 5 asks where that ends.)
 #
 # ## 4 · Where does the iteration go?
 #
 # An *attractor* memory pulls a damaged picture towards the nearest thing that it stores, and stays there: what it stores are its **fixed points**. Are ours?
 #
-# > **Predict:** 32 clean pictures start, and each takes forty steps. At how many different stored images do they end, with the look-up, and without it?
+# > **Predict:** 32 clean pictures start, and each takes twenty steps. At how many different stored images do they end, with the look-up, and without it?
 
 # %%
-here = torch.arange(length)  # from the clean pictures, in the order they were written
-runs = {"look-up": model.iterate(clean, memory, patience), "content": content.iterate(clean, content_memory, patience)}
-drawn = model.iterate(clean, memory, patience, kpp.seeded(seed, 7), sampled=True)
-cue = add_noise(grey, "salt & pepper", strong, kpp.seeded(seed, 8))
-right = {f"{keys}, no noise": retrieval(p, here) for keys, p in runs.items()}
-right["look-up, no noise, sampled"] = retrieval(drawn, here)
-right[f"look-up, salt & pepper {strong:g}"] = retrieval(model.iterate(cue, memory, patience), here)
+cue = add_noise(grey, "salt & pepper", strong, kpp.seeded(seed, 8))  # in the order in which they were written, as below
+runs = {
+    "look-up": model.iterate(clean, memory, patience, held=held),
+    "look-up, sampled": model.iterate(clean, memory, patience, kpp.seeded(seed, 7), sampled=True, held=held),
+    "look-up, noisy": model.iterate(cue, memory, patience, held=held),
+    "content": content.iterate(clean, content_memory, patience),
+}
+right = {keys: retrieval(long, torch.arange(length)) for keys, long in runs.items()}
+again = model.iterate(held, memory, 1, held=held)[1]  # start from what each cell shows, empty cells as well
+same = 100 * ((again - held).abs().flatten(2).mean(-1) < 0.001).float().mean().item()
 
 # %%
-lines = {name: shares[1:] for name, shares in right.items()}
-fig = plots.curves(range(1, patience + 1), lines, "step", "nearest is its own, %", "Retrieval")
-fig.axes[0].axhline(100 / length, color="grey", linestyle="--", label="guessing")
-fig.axes[0].set_ylim(0, 103)
-fig.axes[0].legend(fontsize=8)
-plt.show()
-
-# %% [markdown]
-# *Picture:* share of pictures nearest to their own image over the steps. The look-up from clean pictures is flat at the top; from strong noise it is flat some
-# ten points lower. With $y$ and $z$ sampled, as in the paper, it sinks slowly from the top. The content memory falls, fast at first and then more
-# slowly. Guessing would give 1 in 32 (dashed).
-
-# %%
-still_share, ends, to_stored = {}, {}, {}
+still, ends = {}, {}
+print(" " * 24 + "nearest to own, %   did not move, %   different images, of 32   bits from the nearest, %")
 for keys, long in runs.items():
     moving = (long[1:] - long[:-1]).abs().mean(dim=(3, 4, 5))  # [steps, B, T], change per step
-    still_share[keys] = 100 * (moving < 0.001).float().mean(dim=(1, 2))  # less than 0.1 % of full ink
+    still[keys] = 100 * (moving < 0.001).float().mean(dim=(1, 2))  # less than 0.1 % of full ink
     far = [torch.cdist((p > 0.5).float().flatten(2), clean.flatten(2)).square().min(-1) for p in long]  # to the nearest
-    to_stored[keys] = [100 * f.values.mean() / clean[0, 0].numel() for f in far]
     ends[keys] = [sum(len(of_one.unique()) for of_one in f.indices) / measured for f in far]  # different stored images
-    for s in sorted({2, 3, steps, patience}):
-        print(f"{keys}, step {s:2d}: {still_share[keys][s - 1]:3.0f} % stand still,", end=" ")
-        print(f"nearest to {ends[keys][s]:4.1f} different stored images, of {length} starts;", end=" ")
-        print(f"{to_stored[keys][s]:.1f} % of the bits from them")
+    for s in (1, 2, patience):
+        print(f"{keys:16s} step {s:2d} {right[keys][s]:13.0f} {still[keys][s - 1]:18.0f}", end="")
+        print(f"{ends[keys][s]:21.1f} {100 * far[s].values.mean() / clean[0, 0].numel():27.1f}")
+print(f"of the {held.shape[1]} cells, {same:.0f} % show a picture that finds its own cell")
 
 # %%
 for kind, name in zip(strengths, ("salt_and_pepper", "speckle", "poisson"), strict=True):
@@ -347,37 +340,38 @@ for kind, name in zip(strengths, ("salt_and_pepper", "speckle", "poisson"), stri
 e, c = errors["content", "salt & pepper"], controls["content", "salt & pepper"]
 tour.record("content.bit_error.salt_and_pepper.step_1", e[1], "%")
 tour.record("content.control_minus_own.salt_and_pepper.step_1", c[1] - e[1], "%")
-tour.record("retrieval.no_noise.step_1", right["look-up, no noise"][1], "%")
-tour.record("retrieval.no_noise.last", right["look-up, no noise"][-1], "%")
-tour.record("retrieval.sampled.last", right["look-up, no noise, sampled"][-1], "%")
-tour.record("retrieval.strong_noise.last", right[f"look-up, salt & pepper {strong:g}"][-1], "%")
-tour.record("content.retrieval.no_noise.last", right["content, no noise"][-1], "%")
-tour.record("fixed_points.stand_still", still_share["look-up"][-1], "%")
+tour.record("retrieval.no_noise.step_1", right["look-up"][1], "%")
+tour.record("retrieval.no_noise.last", right["look-up"][-1], "%")
+tour.record("retrieval.sampled.last", right["look-up, sampled"][-1], "%")
+tour.record("retrieval.strong_noise.last", right["look-up, noisy"][-1], "%")
+tour.record("content.retrieval.no_noise.last", right["content"][-1], "%")
+tour.record("fixed_points.stand_still", still["look-up"][-1], "%")
+tour.record("fixed_points.cells", same, "%")
 tour.record("fixed_points.ends", ends["look-up"][-1], "stored images")
 tour.record("content.fixed_points.ends", ends["content"][-1], "stored images")
 
 # %% [markdown]
-# With the look-up, the stored pictures *are* the fixed points, as many as were written, each as the memory reads it. The reason is short. A read at the
-# means of a slot can only give one of $T$ pictures, and each of these finds the slot that it came from. So the first step decides, and the second changes
-# nothing: a right answer stays, and so does a wrong one. No dynamics are at work: a search among $T$ slots is, and each one costs $T$ reads and decodings.
+# With the look-up, the stored pictures *are* the fixed points, each as the memory reads it; and what an empty cell shows is one more. The reason is short. A
+# read at the mean of a cell can only give one of $N$ pictures, and each of these finds the cell that it came from. So the first step decides, and the second
+# changes nothing: a right answer stays, and so does a wrong one. No dynamics are at work: a search among $N$ cells is, and each search costs $N$ reads and decodings. With $y$
+# and $z$ sampled, as in the paper, the pictures go on moving, and nearly all stay at their own image.
 #
-# The content memory drifts, even from *clean* pictures: its answers are nearest to ever fewer of the stored images, and ever further from them; where they come to rest
-# is no stored picture. Nothing in equation 4 asks for more: training shows a model its data, never
+# The content memory drifts, even from *clean* pictures: its answers are nearest to ever fewer of the stored images, and ever further from them. Nothing in equation 4 asks for more: training shows a model its data, never
 # its own answers. The Dynamic Kanerva Machine (Wu et al., 2018b) was built around this question: its title speaks of attractors.
 #
 # So: **one step, and measure before you take ten.**
 #
 # ## 5 · Pictures from nowhere
 #
-# **Random keys** (section 3.4): $y \sim p(Y)$, read, decode. The two keys of a picture are drawn independently, while both blocks of a stored image lie
-# in one cell. So most reads see parts of two images, or the ground between them. Figure 6 (left) starts there and iterates.
+# **Random keys** (section 3.4): $y \sim p(Y)$, read, decode. The window of a random key can stand anywhere. It is a little wider than a cell, so most
+# reads see parts of several images. Figure 6 (left) starts there and iterates.
 #
-# > **Predict:** which stored images will most of these pictures end at?
+# > **Predict:** which stored images will most of these pictures end at? And will they get there step by step, or at once?
 
 # %%
 first = memory[:1]
 random = model.generate(first, n=12, generator=kpp.seeded(seed, 2))  # [1, 12, 1, 28, 28]
-path = model.iterate(random, first, steps)
+path = model.iterate(random, first, steps, held=held[:1])
 rows = {"random keys": path[0, 0]} | {f"step {s}": path[s, 0] for s in (1, steps)}
 ends_at = torch.cdist((path[-1, 0] > 0.5).float().flatten(1), clean[0].flatten(1)).argmin(-1)
 rows["nearest stored"] = clean[0, ends_at]
@@ -385,104 +379,180 @@ fig = plots.rows(rows, columns=12, title="Random keys, iterated", size=0.75)
 plt.show()
 
 # %% [markdown]
-# *Picture:* four rows of twelve: pictures from random keys, the same after one and after ten steps, and the stored image that is nearest to the last. The
-# first row has a few digits and many broken or mixed shapes. After one step all are whole digits, those of the last row, many of them a thin 1; ten steps
-# change nothing.
+# *Picture:* four rows of twelve: pictures from random keys, the same after one and after ten steps, and the stored image that is nearest to the last. Most of the
+# first row are fragments. After one step most are whole digits, those of the last row, many of them a thin 1; a few are a dark
+# square. Ten steps change nothing.
+#
+# The dark square is what an *empty* cell shows: there are more cells than images, training never reads an empty one, and the search looks at all of them.
 #
 # A number for it: the distance, in bits, from each picture to the nearest of the $T$ images in its memory. As a control, to the nearest of the $T$ images of
 # *another* episode, which any digit-like picture approaches as well.
 
 # %%
-wild = model.generate(memory, n=length, generator=kpp.seeded(seed, 2))
-wander = (model.iterate(wild, memory, steps) > 0.5).float().flatten(3)  # [steps + 1, B, n, D]
-
-
-def to_nearest(stored):
+def to_nearest(pictures, stored):
     """Bit distance to the nearest of `stored` [B, T, 1, 28, 28], % of the pixels, per step."""
-    return [100 * torch.cdist(p, stored.flatten(2)).square().amin(-1).mean().item() / 784 for p in wander]
+    bits = (pictures > 0.5).float().flatten(3)  # [steps + 1, B, n, D]
+    return [100 * torch.cdist(p, stored.flatten(2)).square().amin(-1).mean().item() / bits.shape[-1] for p in bits]
+
+
+wander = {}
+for keys, m, written in (("look-up", model, memory), ("content", content, content_memory)):
+    wild = m.generate(written, n=length, generator=kpp.seeded(seed, 2))
+    wander[keys] = m.iterate(wild, written, steps)
+    own, others = (to_nearest(wander[keys], stored) for stored in (clean, clean.roll(1, dims=0)))
+    print(f"{keys}, % of the bits from a stored image | from one of another episode:")
+    print("   " + ", ".join(f"step {s}: {own[s]:.1f} | {others[s]:.1f}" for s in (0, 1, 2, 3, steps)))
+    for s, name in ((0, "first"), (1, "step_1"), (-1, "last")):
+        tour.record(f"{keys}.random_keys.to_stored.{name}", own[s], "%")
 
 # %%
-to_own, to_others = to_nearest(clean), to_nearest(clean.roll(1, dims=0))
-for s in (0, 1, steps):
-    print(f"step {s:2d}: {to_own[s]:.2f} % of the bits from a stored image,", end=" ")
-    print(f"{to_others[s]:.2f} % from one of another episode")
-tour.record("random_keys.to_stored.first", to_own[0], "%")
-tour.record("random_keys.to_stored.last", to_own[-1], "%")
-tour.record("random_keys.to_others.last", to_others[-1], "%")
+taken = model.taken(memory)  # [B, N]: which cells hold an image
+pure = add_noise(grey, "salt & pepper", 1, kpp.seeded(seed, 9))
+for name, pictures in {"random keys": wander["look-up"][0], "nothing but noise": pure}.items():
+    cell = model.locate(pictures, memory).cell
+    empty = 100 * (~taken.gather(1, cell)).float().mean().item()
+    print(f"{name}: {empty:.0f} % end at an empty cell; {100 * (~taken).float().mean():.0f} % of the cells are empty")
+    tour.record(f"ends_empty.{name.replace(' ', '_')}", empty, "%")
 
 # %% [markdown]
-# The random pictures are a little nearer to their own memory than to another. One step takes them to a stored image, up to a reading error; often to one with
-# little ink, since that disagrees least with a faint or broken shape. So in this memory iterating *recalls*: the result is a good picture, and an old one.
+# The random pictures are hardly nearer to their own memory than to another. With the look-up, *one* step does it all, and the next ones nothing: each picture snaps to
+# a cell. Most snap to a stored image, often to one with little ink, since that disagrees least with a faint or broken shape; some to an empty cell. So in this
+# memory iterating *recalls*: the result is an old picture, or no picture. It does not improve what was there.
+#
+# The content memory does not search, so nothing snaps: compare its steps above.
 
 # %% [markdown]
-# ## 6 · Near a key, and far from it
+# ## 6 · Near a key, and between two
 #
 # Section 4.1.1 perturbs a key, $y + \epsilon$ with $\epsilon \sim \mathcal N(0, 0.1)$, and finds pictures that stay close. (We read 0.1 as the standard
 # deviation.) Its reason: in a space of three dimensions a small step is likely to stay where the density is high, where in many, such as those of $z$, it can easily leave
 # it. (In our models two of the three numbers move the window.)
 #
-# > **Predict:** at which standard deviation does the picture change into another? Remember that each image has a small cell of its own here.
+# > **Predict:** at which standard deviation does the picture break? Remember that each image has a small cell of its own here.
 #
-# Each picture below also draws its own $z$ from the prior, and that alone makes twelve pictures of one key that differ a little: row one. The columns share their draws,
-# so compare *down* a column.
+# The columns share their draws, so compare *down* a column.
 
 # %%
-with torch.no_grad():
-    corner, middle = model.infer(clean[:1], first).q_y.mean[:, [0, 14]].split(1, dim=1)  # [1, 1, K, 3] each
-around = {f"middle, std {s:g}": (middle, s) for s in (0, 0.05, 0.1, 0.3, 1)} | {"corner, std 0.3": (corner, 0.3)}
-near = {name: model.perturb(first, *at, n=12, generator=kpp.seeded(seed, 3))[0, 0] for name, at in around.items()}
+y = model.look_up(clean[:1], first).mean  # [1, T, 1, 3]
+nearest = int(model.window(y)[0, :, 0, 1:].norm(dim=-1).argmin())  # to the middle of M, where the tanh is steepest
+around = {f"std {s:g}": s for s in (0, 0.025, 0.05, 0.1, 0.3, 1)}
+near = {
+    name: model.perturb(first, y[:, [nearest]], std=s, n=12, generator=kpp.seeded(seed, 3))[0, 0]
+    for name, s in around.items()
+}
 fig = plots.rows(near, columns=12, title="One key, perturbed", size=0.75)
 plt.show()
 
 # %% [markdown]
-# *Picture:* five rows of twelve pictures around the key of an image in the middle of the memory, for perturbations of 0, 0.05, 0.1, 0.3 and 1, and a sixth
-# row for an image in a corner, at 0.3. The first row shows one digit; in the second a few are damaged; in the third most are damaged or changed; below,
-# hardly any is left. In the corner most still stand.
-#
-# The corner is safer for a plain reason: the tanh between key and window is flat out there, so the same step in $y$ moves the window less.
+# *Picture:* six rows of twelve pictures around the key of an image near the middle of the memory, for perturbations of 0, 0.025, 0.05, 0.1, 0.3 and 1. The
+# first row shows one digit, twelve times alike; in the second it is nearly always whole; in the third several are damaged; below that most are fragments.
 #
 # > **Predict:** over all images and both memories: which one bears more of the noise, and does one further step repair the damage?
 
 # %%
-scale = [0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6]
-change = {}
+scale = [0.0, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8]
+change = {"look-up": [], "then one step": [], "content": []}
 for name, m, written in (("look-up", model, memory), ("content", content, content_memory)):
-    with torch.no_grad():
-        q = m.infer(clean, written).q_y
-    print(f"{name}: mean standard deviation of q(y|x) {q.stddev[..., 1:].mean():.2f}")  # of what places the window
-    home = m.read_images(written, q.mean, sampled=False)
-    moved = [m.perturb(written, q.mean, std=s, n=1, generator=kpp.seeded(seed, 5))[:, :, 0] for s in scale]
-    change[name] = [100 * (p - home).abs().mean().item() for p in moved]
-    if m is model:
-        back = [m.iterate(p, written, steps=1)[1] for p in moved]
-        change["look-up, then one step"] = [100 * (p - home).abs().mean().item() for p in back]
-        far = 100 * (m.generate(written, n=length, generator=kpp.seeded(seed, 4)) - home).abs().mean().item()
+    q_y = m.infer(clean, written).q_y
+    print(f"{name}: mean standard deviation of q(y|x) {q_y.stddev[..., 1:].mean():.3f}")  # of what places the window
+    home = m.read_images(written, q_y.mean, sampled=False)
+    for s in scale:
+        moved = m.perturb(written, q_y.mean, std=s, n=1, generator=kpp.seeded(seed, 5))[:, :, 0]
+        change[name].append(100 * (moved - home).abs().mean().item())
+        if m is model:
+            back = m.iterate(moved, written, steps=1, held=held)[1]
+            change["then one step"].append(100 * (back - home).abs().mean().item())
 
 # %%
-tour.record("change.key_std_0", change["look-up"][0], "%")
-for s, before, after in zip(scale[1:3], change["look-up"][1:3], change["look-up, then one step"][1:3], strict=True):
-    print(f"perturbed by {s}: changed by {before:.1f} % of full ink, after one more step {after:.1f} %")
-    tour.record(f"change.key_std_{s}", before, "%")
-    tour.record(f"change.key_std_{s}.then_one_step", after, "%")
+print("std      look-up   then one step   content: mean change, % of full ink")
+for row in zip(scale, *change.values(), strict=True):
+    print("{:5.3f} {:10.1f} {:15.1f} {:9.1f}".format(*row))
+far = 100 * (wander["look-up"][0] - runs["look-up"][1]).abs().mean().item()
+print(f"look-up, random keys in place of them: {far:.1f}")
+for s, before, after in list(zip(scale, change["look-up"], change["then one step"], strict=True))[:4]:
+    tour.record(f"change.key_std_{s:g}", before, "%")
+    tour.record(f"change.key_std_{s:g}.then_one_step", after, "%")
 tour.record("change.random_keys", far, "%")
-tour.record("content.change.key_std_0.1", change["content"][2], "%")
+tour.record("content.change.key_std_0.1", change["content"][3], "%")
+
+# %% [markdown]
+# How near is near depends on the spread of $q(Y|X)$, printed above the table: a model was trained to read well within it. At 0.1 the content memory stays
+# local, as in the paper's section 4.1.1: its column hardly rises up to there. The look-up memory does not stay local at 0.1:
+# its cells are small, and beside a cell lies another image. This is the cost of one small cell per image. One look-up repairs nearly all of the
+# smallest damage and a part of the next: what does not come home goes to another cell.
+#
+# **Between two keys.** Cells that are neighbours hold similar images here, since images lie where their content belongs. So walk from the middle of one cell to the middle of the next
+# one. A picture *in between* would have ink where both have ink, and none where neither has. Beside the walk over the memory stands a walk in $z$: the two
+# cells are read as they are, and their $z$ mixed.
+#
+# > **Predict:** half way between two digits: which of the two walks shows something in between? And where does one look-up from there go?
 
 # %%
-axis_labels = ("standard deviation of the perturbation", "mean change, % of full ink")
-fig = plots.curves(scale, change, *axis_labels)
-fig.axes[0].axhline(far, color="grey", linestyle="--", label="random keys")
-fig.axes[0].set_ylim(0, None)
-fig.axes[0].legend(fontsize=8)
+places, side = model.key_model.places, model.key_model.side  # [N, 2] in [-1, 1], row by row
+number = torch.arange(side * side).view(side, side)
+start, end = number[:, :-1].flatten(), number[:, 1:].flatten()  # neighbours in a row of cells
+both = taken[:, start] & taken[:, end]  # [B, pairs]
+
+
+def walk(way):
+    """Pictures a part `way` of the way from start to end, in every memory: over M, and in z; [B, pairs, ...]."""
+    keys = [torch.nn.functional.pad(torch.lerp(places[start], places[end], w).atanh(), (1, 0)) for w in (way, 0, 1)]
+    p = [model.prior(memory, y[None, :, None].expand(len(memory), -1, -1, -1)).mean for y in keys]
+    return model.decode(p[0]).mean, model.decode(torch.lerp(p[1], p[2], way)).mean
+
+# %%
+ways = [i / 10 for i in range(11)]
+over, in_z = (torch.stack(pictures) for pictures in zip(*map(walk, ways), strict=True))  # [11, B, pairs, 1, 28, 28]
+rows = {}
+for i, pair in enumerate(both[0].nonzero()[2::11, 0][:2].tolist(), 1):
+    rows[f"pair {i}: over M"] = over[:, 0, pair]
+    rows["read again" + " " * i] = model.iterate(over[:, 0, pair][None], first, steps=1, held=held[:1])[1, 0]
+    rows[f"pair {i}: in z"] = in_z[:, 0, pair]
+fig = plots.rows(rows, columns=11, title="From one cell to the next", size=0.7)
 plt.show()
 
 # %% [markdown]
-# *Picture:* mean change of the picture, in percent of full ink, against the standard deviation of the perturbation; dashed, the look-up memory with fresh
-# random keys. Its curve starts low (the spread of the prior itself) and rises steeply towards the dashed line. After one more step it starts at zero and lies
-# below the first everywhere. The curve of the content memory starts higher, is flat at first, and rises later.
+# *Picture:* two pairs of neighbours, three rows of eleven pictures each, from the first cell of the pair on the left to the second on the right. Over $M$ the digit holds for a step,
+# then breaks into fragments, and the other one appears in the last steps. Read again, every fragment is a whole digit, and many are a third one. In $z$ the first
+# digit fades and the second comes, one over the other.
 #
-# How near is near depends on the spread of $q(Y|X)$, printed above: a model was trained to read well within it. At 0.1 the content memory stays
-# local, as in the paper's section 4.1.1: its curve is still flat there. The look-up memory does not: its windows are small, and beside a cell lies another
-# image. This is the cost of one small cell per image. At 0.05 one look-up brings the change from 2.3 % of full ink down to 0.7 %, at 0.1 only from 6.8 to 4.5 %: what does not come home goes to another image.
+# Two numbers for it, over all neighbours. *Foreign bits*: those on which the two cells agree and the picture differs from both, in percent of the pixels; none in
+# a picture in between. As a control, those of what a third cell shows. And the cells at which one look-up from there ends.
+
+# %%
+shown = (held > 0.5).flatten(2)  # [B, N, D]
+agree = shown[:, start] == shown[:, end]  # [B, pairs, D]
+
+
+def foreign(picture):
+    """Share of the bits, in %, on which both neighbours agree, and `picture` [B, pairs, 1, 28, 28] does not."""
+    return 100 * (agree & ((picture > 0.5).flatten(2) != shown[:, start]))[both].float().mean().item()
+
+
+third = foreign(held[:, start.roll(7)])
+beside, apart = (~agree)[both].float().mean(), torch.cdist(clean.flatten(2), clean.flatten(2)).square().mean()
+apart = apart / 784 * length / (length - 1)  # without the pairs of an image and itself
+print(f"neighbours differ in {100 * beside:.1f} % of the bits, any two images in {100 * apart:.1f} %")
+print(f"foreign bits of a third cell: {third:.2f} %")
+
+# %%
+print("part of the way   foreign bits, %: over M   in z   a look-up ends, %: at the start   at the end   elsewhere")
+for w, m, z in list(zip(ways, over, in_z, strict=True))[:6]:
+    cell = model.locate(m, memory).cell
+    home, away = (100 * (cell == which)[both].float().mean().item() for which in (start, end))
+    print(f"{w:15.1f} {foreign(m):25.2f} {foreign(z):6.2f} {home:32.0f} {away:12.0f} {100 - home - away:11.0f}")
+    tour.record(f"walk.home.{w:.1f}", home, "%")
+tour.record("walk.foreign.over_M", foreign(over[5]), "%")
+tour.record("walk.foreign.in_z", foreign(in_z[5]), "%")
+tour.record("walk.foreign.third", third, "%")
+
+# %% [markdown]
+# Over $M$ there is nothing in between. A tenth of the way from a cell its picture is still there. (A block is written narrower than it is read; the rim is meant for this.) Further on
+# it breaks, and half way it has as many foreign bits as a picture of a third image. One look-up goes home from a tenth of the way, and from a third of it hardly ever: mostly
+# it ends at a cell that is neither of the two.
+#
+# In $z$ the same two cells mix, with hardly a foreign bit. So similar images do lie side by side in this memory, but the ground between them is no picture of either:
+# training reads cells at their middles, give or take the spread of $q(Y)$, and never half way.
 #
 # ## Questions to think about
 #
@@ -492,10 +562,10 @@ plt.show()
 #
 # <details><summary>Solutions</summary>
 #
-# 1. The blocks then hold the noisy pictures' embeddings. Its own memory gets worse: a little for speckle and Poisson noise, badly for salt & pepper, as specks
-#    on blank paper are unlike anything that this encoder has met. "Another memory" hardly changes for the first two, as it never held the pictures anyway.
-# 2. A small one helps against strong Poisson noise: it says that ink does not appear on blank paper, so the little ink that is left counts. It hurts badly
-#    with salt & pepper, where ink does appear; there the large one helps. A look-up is as good as its model of the noise.
+# 1. The blocks then hold the noisy pictures, and the memory gives the noise back: its own error comes close to that of the noisy cue, for all three kinds.
+#    "Another memory" gets worse by far for salt & pepper, whose specks it now adds, and hardly changes for the other two.
+# 2. A small one hurts with strong salt & pepper: it says that ink does not appear on blank paper, and there it does. The large one helps there, a little. For
+#    Poisson noise, which only takes ink away, neither changes much. A look-up is as good as its model of the noise, where little of the cue is left.
 # 3. All that say that the memory cleans. Such a memory gives every image back from its place, whatever the cue shows, a blank page included: the bit error would be the
 #    reading error at any strength, and the retrieval 100 %. The shuffled order is what makes the cue do the work.
 #
@@ -505,10 +575,10 @@ plt.show()
 #
 # - One step: look the picture up, read, decode. The memory is fixed, and nothing but the memory answers.
 # - One step finds the right image from a noisy cue, out of order, until little of the cue is left. The control, another episode's memory, cannot.
-# - The answer carries a reading error that does not depend on the noise: it pays to ask when the noise is the larger of the two.
-# - With the look-up, the stored pictures are the fixed points, reached in one step; a wrong slot stays too. Keys computed from the picture drift.
-# - Random keys give mixtures and fragments, and one step turns each into a stored image. Of the damage from a step of 0.05 away from a key one step repairs two thirds, of
-#   that from 0.1 one third.
+# - The answer carries a reading error that does not depend on the noise: it pays to ask when the noise is the larger of the two. That of the look-up is small.
+# - With the look-up, what the cells show are the fixed points, reached in one step; a wrong cell stays too. Keys computed from the picture drift.
+# - Random keys give fragments, and one step turns each into what a cell shows: it recalls, and does not improve.
+# - Near a key, the picture holds for a small part of a cell. Between two keys there is no picture in between; between two $z$ there is.
 # - A clean-up needs a number, a baseline and a control. Pictures alone persuade too easily.
 #
 # Next: **06 · Key space**, with the keys in your own hands.

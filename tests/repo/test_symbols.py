@@ -38,7 +38,7 @@ def identifiers(file):
 
 def shapes():
     """The real shape behind each code name, for B = 2 episodes of T = 4, and the letters' values."""
-    model, x = tiny(), episodes(2, 4)
+    model, x = tiny("paper"), episodes(2, 4)  # whose table it is
     c = model.config
     q = model.infer(x)
     memory, y, z = model.write(x, q), sample(q.q_y), sample(q.q_z)
@@ -48,7 +48,7 @@ def shapes():
     tensors |= {"q_y": q.q_y.mean, "p_y": model.p_y(2, 4).mean, "q_z": q.q_z.mean, "p_z": p_z.mean, "p_x": p_x.mean}
     tensors |= {"blocks": model.read(memory, y)}
     tensors |= {f"Bound.{term}": getattr(b, term) for term in ("total", "recon", "kl_z", "kl_y")}
-    letters = dict(B=2, T=4, C=1, H=28, W=28, F=c.embed, S=c.memory_size, K=c.reads, g=c.block_size, L=c.latent)
+    letters = dict(B=2, T=4, C=1, H=28, W=28, F=c.embed, S=c.memory_size, K=c.reads, g=c.block_size, L=c.z_size)
     return {name: tuple(t.shape) for name, t in tensors.items()}, letters
 
 
