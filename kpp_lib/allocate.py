@@ -17,9 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributions import Independent
 
-from .config import Config
+from .bound import normal
+from .config import Config, cells_for
 from .encoder import map_width
-from .keys import ContentKeys, SlotKeys, cell_keys, cell_places, cells_for, key_posterior
+from .keys import ContentKeys, SlotKeys, cell_keys, cell_places, key_posterior
 
 
 class AllocatedKeys(SlotKeys):
@@ -33,7 +34,11 @@ class AllocatedKeys(SlotKeys):
     def __init__(self, config: Config) -> None:
         nn.Module.__init__(self)
         self.config, self.code = config, ContentCode(config)
-        self.log_var = nn.Parameter(torch.zeros(cells_for(config.length) ** 2, config.reads, 3))
+        spreads = torch.zeros(cells_for(config.length) ** 2, config.reads, 3)
+        if config.squash == "cells":  # theirs follow from the borders
+            self.register_buffer("log_var", spreads, persistent=False)
+        else:
+            self.log_var = nn.Parameter(spreads)
 
     @property
     def side(self) -> int:
@@ -43,6 +48,8 @@ class AllocatedKeys(SlotKeys):
     def slots(self) -> Independent:
         """q(y) of every cell, batch shape [N]."""
         n, of_training, k = self.side, math.isqrt(len(self.log_var)), self.config.reads
+        if self.config.squash == "cells":
+            return within(n, self.config.key_margin, k, self.log_var)
         log_var = self.log_var
         if n != of_training:
             grid = log_var.flatten(1).T.view(1, 3 * k, of_training, of_training)
@@ -70,6 +77,30 @@ class AllocatedKeys(SlotKeys):
 def in_plane(code: Tensor) -> Tensor:
     """Codes spread like N(0, I) -> points spread evenly over [-1, 1] x [-1, 1]."""
     return torch.erf(code.detach() / math.sqrt(2))
+
+
+def within(side: int, margin: float, reads: int, like: Tensor) -> Independent:
+    """q(y) of every cell of squash="cells", batch shape [side * side], event shape [K, 3]: as wide as keeps each border
+    of the cell `margin` standard deviations away from the mean.
+
+    What a key costs falls with its spread, and what is read does not change until it leaves its cell. A cell at the rim
+    is open on one side; there the mean is where KL[q || N(0, 1)] is least.
+    """
+    borders = torch.atanh(2 * torch.arange(1, side, device=like.device, dtype=like.dtype) / side - 1)
+    mean, std = (borders[1:] + borders[:-1]) / 2, (borders[1:] - borders[:-1]) / 2 / margin  # all but the outer cells
+    if side == 1:
+        mean, std = torch.zeros_like(like.flatten()[:1]), torch.ones_like(like.flatten()[:1])
+    else:
+        a, b = margin, borders[-1:]  # mean = b + a std, and the derivative of the KL is 0: a quadratic equation
+        wide = (-a * b + (a**2 * b**2 + 4 * (a**2 + 1)).sqrt()) / (2 * (a**2 + 1))
+        far = b + a * wide
+        mean, std = torch.cat([-far, mean, far]), torch.cat([wide, std, wide])
+    across = [torch.stack([v.repeat(side), v.repeat_interleave(side)], -1) for v in (mean, std)]  # [N, 2]
+    mean, std = (
+        F.pad(v, (1, 0), value=rest).unsqueeze(1).expand(-1, reads, -1)
+        for v, rest in zip(across, (0.0, 1.0), strict=True)
+    )
+    return normal(mean, std, 2)
 
 
 class ContentCode(nn.Module):

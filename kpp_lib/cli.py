@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 
 from .arguments import Parser, checkpoint, device, output_file, plain_streams, positive, run_folder, whole
-from .commands import run_evaluate, run_study, run_sweep, run_table, run_train
+from .commands import run_evaluate, run_speedrun, run_study, run_sweep, run_table, run_train
 from .config import PRESETS, RECIPES
 from .data.images import DATASETS
 from .evaluation.diagnostics import SCORES
@@ -42,7 +42,9 @@ DATA_HELP = (
 def parser() -> argparse.ArgumentParser:
     """The argument parser of `kpp`."""
     main = Parser(prog="kpp", description="Kanerva++: a VAE whose prior is read from a memory of the episode.")
-    commands = main.add_subparsers(dest="command", required=True, metavar="{tour,train,evaluate,study,sweep,table}")
+    commands = main.add_subparsers(
+        dest="command", required=True, metavar="{tour,train,evaluate,study,sweep,speedrun,table}"
+    )
     tour = commands.add_parser(
         "tour", help="run every notebook and hold its numbers against the expected bands", add_help=False
     )
@@ -61,6 +63,11 @@ def parser() -> argparse.ArgumentParser:
     _sweep_arguments(
         commands.add_parser(
             "sweep", help="many runs from one file; stopped or killed, it goes on when called again", epilog=DATA_HELP
+        )
+    )
+    _speedrun_arguments(
+        commands.add_parser(
+            "speedrun", help="three seeds against the clock: do they meet docs/speedrun.md's target?", epilog=DATA_HELP
         )
     )
     table = commands.add_parser("table", help="reports of `kpp evaluate --json` or `kpp sweep` as one Markdown table")
@@ -85,8 +92,8 @@ def _train_arguments(p: argparse.ArgumentParser) -> None:
         "--recipe",
         choices=RECIPES,
         default="allocated",
-        help="the paper's memory; or an associative one, where a cue "
-        "finds its image; or slots, addressed by position (default: %(default)s)",
+        help="how the memory is written and addressed: allocated and cells by content, slots by position, content by "
+        "the image alone, paper our reading of the paper's; or vae, none (default: %(default)s)",
     )
     p.add_argument("--dataset", choices=DATASETS, default="mnist")
     p.add_argument(
@@ -189,13 +196,24 @@ def _study_arguments(p: argparse.ArgumentParser) -> None:
     p.set_defaults(run=run_study)
 
 
-def _sweep_arguments(p: argparse.ArgumentParser) -> None:
-    p.add_argument("file", metavar="FILE.toml", help="the runs; experiments/smoke.toml is a small one")
+def _speedrun_arguments(p: argparse.ArgumentParser) -> None:
+    usual = "experiments/speedrun.toml"
+    p.add_argument("file", metavar="FILE.toml", nargs="?", default=usual, help="the runs (default: %(default)s)")
+    _pool_arguments(p)
+    p.set_defaults(run=run_speedrun)
+
+
+def _pool_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--out", type=run_folder, metavar="DIR", help="folder of results, logs and runs (default: runs/FILE)"
     )
     p.add_argument("--minutes", type=positive, metavar="M", help="stop in time; the same command goes on")
     p.add_argument("--workers", type=whole, metavar="N", help="processes (default: one for each GPU, else each core)")
+
+
+def _sweep_arguments(p: argparse.ArgumentParser) -> None:
+    p.add_argument("file", metavar="FILE.toml", help="the runs; experiments/smoke.toml is a small one")
+    _pool_arguments(p)
     p.add_argument("--list", action="store_true", help="only say what would run, in order, and where each run stands")
     p.set_defaults(run=run_sweep)
 

@@ -17,6 +17,7 @@ from .evaluation.report import load_report, markdown, text, write_text
 from .evaluation.studies import STUDIES
 from .sweep.plan import read_plan, train_command
 from .sweep.pool import Sweep, state, table
+from .sweep.speedrun import HEAD, attempts, check_jobs
 from .training.checkpoint import load_card, load_model
 from .training.distributed import first_process
 from .training.fit import fit
@@ -85,10 +86,23 @@ def _put(text: str, file: Path | None) -> None:
         write_text(file, text + "\n")
 
 
+def run_speedrun(args: argparse.Namespace) -> int:
+    """`kpp speedrun`: the runs, and whether they meet the target; returns 1 if a run failed."""
+    began, jobs, out = time.monotonic(), read_plan(args.file), _folder(args)
+    check_jobs(jobs)
+    command = shlex.join(["kpp", "speedrun", args.file, "--out", str(out)])
+    status = Sweep(jobs, out, command, args.workers, args.minutes, began).run()
+    print("\n".join(["", HEAD, *(attempt.row() for attempt in attempts(jobs, out))]))
+    return status
+
+
+def _folder(args: argparse.Namespace) -> Path:
+    return Path(args.out or f"runs/{Path(args.file).stem}")
+
+
 def run_sweep(args: argparse.Namespace) -> int:
     """`kpp sweep`; returns 1 if a run failed."""
-    began, jobs = time.monotonic(), read_plan(args.file)
-    out = Path(args.out or f"runs/{Path(args.file).stem}")
+    began, jobs, out = time.monotonic(), read_plan(args.file), _folder(args)
     if args.list:
         for job in jobs:
             line = train_command(job.config.to_dict(), job.dataset, job.binarize, str(out / job.id))

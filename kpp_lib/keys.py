@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributions import Independent
 
 from .bound import gaussian, normal, rows
-from .config import Config
+from .config import Config, cells_for
 from .inputs import check_choice, check_number, check_tensor
 from .layers import dense
 
-SQUASHES = ("tanh", "in_frame", "fixed", "centre", "clip", "none")
-FIXED = ("fixed", "centre")  # those whose windows are all of one width
+SQUASHES = ("tanh", "in_frame", "fixed", "centre", "cells", "clip", "none")
+FIXED = ("fixed", "centre", "cells")  # those whose windows are all of one width
 
 
 def squash(y: Tensor, kind: str = "tanh", window: float = 0.25) -> Tensor:
@@ -29,6 +27,7 @@ def squash(y: Tensor, kind: str = "tanh", window: float = 0.25) -> Tensor:
       in_frame  s = sigmoid, centre = tanh * (1 - s): the window lies inside the memory whatever the key
       fixed     s = `window` always, centre = tanh * (1 - s); the first number of the key is then not used
       centre    s = `window` always, centre = tanh: the centre lies in the memory, the rim of the window may not
+      cells     the one of 1 / `window` x 1 / `window` cells of the memory that the tanh lies in; no gradient to y
 
     Raises ValueError for keys that are no finite numbers [..., 3], an unknown kind, or a window outside (0, 1].
     """
@@ -48,8 +47,12 @@ def squash_unchecked(y: Tensor, kind: str, window: float) -> Tensor:
     if kind == "in_frame":
         # from 0.05: a window of no width cannot be written to
         half = 0.05 + 0.9 * torch.sigmoid(s)
-    else:  # fixed, centre
+    else:  # fixed, centre, cells
         half = torch.full_like(s, window)
+    if kind == "cells":
+        side = round(1 / window)
+        number = ((torch.tanh(centre) + 1) / 2 * side).floor().clamp(max=side - 1)
+        return torch.cat([half, (2 * number + 1) / side - 1], dim=-1)
     return torch.cat([half, torch.tanh(centre) * (1.0 if kind == "centre" else 1 - half)], dim=-1)
 
 
@@ -112,11 +115,6 @@ def key_posterior(mean: Tensor, log_var: Tensor, config: Config) -> Independent:
         return q
     unused = torch.arange(3, device=mean.device) == 0  # s of (s, x, y); made on the device: copied, it would wait
     return normal(q.mean.masked_fill(unused, 0.0), q.stddev.masked_fill(unused, 1.0), 2)
-
-
-def cells_for(length: int) -> int:
-    """Side of the smallest square grid with a cell for each of `length` images."""
-    return math.isqrt(length - 1) + 1
 
 
 def cell_places(side: int, like: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from .config import Config
 from .decoder import Decoder, vector_decoder
 from .encoder import map_width
 from .layers import Residual, doubling
-from .memory import PooledWriter, PriorNet, place_unchecked
+from .memory import PlacedWriter, PooledWriter, PriorNet, place_unchecked
 
 
 def resized(maps: Tensor, side: int) -> Tensor:
@@ -22,7 +22,7 @@ def resized(maps: Tensor, side: int) -> Tensor:
     return maps if maps.shape[-1] == side else F.interpolate(maps, size=(side, side), mode="bilinear")
 
 
-class PlacedWriter(nn.Module):
+class MapWriter(nn.Module):
     """Each image's own K blocks, at its key means, by the inverse of the read.
 
     maps [B, T, W, h, w], window [B, T, K, 3] -> [B, C, S, S].
@@ -80,7 +80,12 @@ def map_decoder(config: Config) -> nn.Module:
     )
 
 
-WRITERS = {"pooled": PooledWriter, "placed": PlacedWriter}
+def make_writer(config: Config) -> nn.Module:
+    """f_mem of `config.write`: "pooled" from embeddings; "placed" from the encoder's maps where z is maps, else from
+    embeddings."""
+    if config.write == "pooled":
+        return PooledWriter(config)
+    return (MapWriter if config.latents == "maps" else PlacedWriter)(config)
 
 
 def make_prior_net(config: Config) -> nn.Module:

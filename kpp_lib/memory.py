@@ -202,6 +202,28 @@ class Pool(nn.Module):
         return {"mean": e.mean, "sum": e.sum, "max": e.amax}[self.kind](dim=1)
 
 
+class PlacedWriter(nn.Module):
+    """Ours: each image writes its own K blocks from e_t, placed at its key means by the inverse of the read."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.up = UpStack(
+            config.embed,
+            config.writer_base,
+            config.reads * config.memory_channels,
+            config.block_size,
+            config.writer_linear,
+        )
+
+    def forward(self, e: Tensor, window: Tensor) -> Tensor:
+        c = self.config
+        blocks = self.up(e.flatten(0, 1))  # [B*T, K*C, g, g]
+        blocks = full(blocks).view(*e.shape[:2], c.reads, c.memory_channels, c.block_size, c.block_size)
+        with exact(e.device):
+            return place_unchecked(blocks, window, c.memory_size, c.place_floor)
+
+
 class PriorNet(nn.Module):
     """The convolutional encoder of p(Z | M_hat, Y): K blocks stacked on channels -> mean and log-variance (Appendix E).
 

@@ -12,14 +12,14 @@ from torch.distributions import Independent
 
 from .allocate import AllocatedKeys, make_keys
 from .bound import Bound, bound_terms, epsilon, exact, full, gaussian, product, sample, standard_normal
-from .config import Config
+from .config import Config, cells_for
 from .doors import images_of, keys_of, memory_of
 from .draws import Share
 from .encoder import make_encoder
 from .heap import Heap
 from .inputs import check_choice, check_count, check_flag, check_generator, check_kind, check_tensor, wrong
-from .keys import cells_for, squash_unchecked
-from .maps import WRITERS, make_decoder, make_prior_net
+from .keys import squash_unchecked
+from .maps import MapWriter, make_decoder, make_prior_net, make_writer
 from .memory import read_unchecked
 from .posterior import Posterior, infer_z, posterior_net
 from .reading import Reading
@@ -42,13 +42,13 @@ class KanervaPlusPlus(Reading, Heap, nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         check_kind("config", config, Config, "a Config, such as Config.preset('tiny')")
-        check_choice("write", config.write, WRITERS)  # "none" is the VAE's
+        check_choice("write", config.write, ("pooled", "placed"))  # "none" is the VAE's
         self.config = c = config
         self.encoder = make_encoder(c, shifted=c.shift == "all")
         self.write_encoder = make_encoder(c, shifted=True) if c.shift == "write" else None
         self.key_model = make_keys(c)
         self.posterior_net = posterior_net(c)
-        self.writer = WRITERS[c.write](c)
+        self.writer = make_writer(c)
         self.prior_net = make_prior_net(c)
         self.decoder = make_decoder(c)
         self.products: bool | None = None  # how blocks are read, see `read_blocks`
@@ -128,7 +128,7 @@ class KanervaPlusPlus(Reading, Heap, nn.Module):
         window = squash_unchecked(posterior.place, c.squash, c.window)
         if c.write_window:  # at the same centre
             window = torch.cat([torch.full_like(window[..., :1], c.write_window), window[..., 1:]], -1)
-        return self.writer(seen.maps if c.write == "placed" else seen.e, window)
+        return self.writer(seen.maps if isinstance(self.writer, MapWriter) else seen.e, window)
 
     # --- reading and decoding -----------------------------------------------------------------------------------
 

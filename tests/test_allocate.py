@@ -1,5 +1,6 @@
 """The allocator: the best assignment, the same memory in any order, and codes that say what an image is like."""
 
+import math
 from itertools import permutations
 
 import pytest
@@ -7,8 +8,9 @@ import torch
 from tiny_model import tiny
 
 from kpp_lib import seeded
-from kpp_lib.allocate import assigned
+from kpp_lib.allocate import assigned, within
 from kpp_lib.bound import sample
+from kpp_lib.keys import cell_places, squash
 
 
 def pictures(b=2, t=4, seed=0):
@@ -87,3 +89,32 @@ def test_what_is_found_does_not_depend_on_the_other_cues():
     together, alone = model.infer(x, memory).q_y.mean, model.infer(x[:, :1], memory).q_y.mean
     assert torch.equal(together[:, :1], alone)
     assert sample(model.infer(x).q_y, seeded(0)).shape == (2, 4, model.config.reads, 3)
+
+
+CELLS = dict(squash="cells", write_window=0.0)
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 6])
+def test_a_key_is_as_wide_as_its_cell_allows(side):
+    """Borders four standard deviations away; at the rim, where one is open, no other such Gaussian has a lower KL."""
+    q = within(side, 4.0, 1, torch.zeros(1))
+    mean, std = (v.view(side, side, 3)[0, :, 1] for v in (q.mean, q.stddev))
+    borders = [math.atanh(2 * i / side - 1) for i in range(1, side)]
+    for i, border in enumerate(borders):
+        assert mean[i] + 4 * std[i] == pytest.approx(border, abs=1e-5)
+        assert mean[i + 1] - 4 * std[i + 1] == pytest.approx(border, abs=1e-5)
+    if side > 1:
+        others = torch.linspace(0.01, 1, 1000)
+        least, price = (0.5 * ((borders[-1] + 4 * s) ** 2 + s**2 - 1) - s.log() for s in (std[-1], others))
+        assert torch.all(least <= price + 1e-5)
+    windows = squash(q.mean[:, 0], "cells", 1 / side)[:, 1:]
+    torch.testing.assert_close(windows, cell_places(side, q.mean))
+    assert torch.all(q.stddev[:, 0, 0] == 1) and torch.all(q.mean[:, 0, 0] == 0)  # the number that is not used: free
+
+
+def test_what_is_read_does_not_depend_on_where_in_its_cell_the_key_lies():
+    model, x = tiny("allocated", **CELLS), pictures()
+    memory, q = model.write(x), model.encode(x)
+    here, there = (model.read(memory, q.q_y.mean + shift * q.q_y.stddev) for shift in (-3.9, 3.9))
+    assert torch.equal(here, there) and model.config.window == 0.5
+    assert model.holding(100).config.window == 0.1

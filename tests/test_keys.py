@@ -35,6 +35,15 @@ def test_windows_stay_in_the_frame_whatever_the_key(kind):
     assert torch.all(s > 0) and torch.all(x.abs() + s <= 1 + 1e-5) and torch.all(y.abs() + s <= 1 + 1e-5)
 
 
+def test_cells_are_read_whole_wherever_in_them_the_key_lies():
+    window = squash(random_keys(), "cells", 1 / 3)
+    assert {round(v, 4) for v in window[:, 1:].flatten().tolist()} == {-0.6667, 0.0, 0.6667}
+    centre = torch.tanh(random_keys()[:, 1:])
+    assert torch.all((window[:, 1:] - centre).abs() <= 1 / 3 + 1e-6) and torch.all(window[:, 0] == torch.tensor(1 / 3))
+    far = squash(torch.tensor([[0.0, 40.0, -40.0]]), "cells", 1 / 3)  # a tanh of exactly 1
+    torch.testing.assert_close(far, torch.tensor([[1 / 3, 2 / 3, -2 / 3]]))
+
+
 def test_unknown_squash():
     with pytest.raises(ValueError, match="kind: got 'relu', expected one of tanh"):
         squash(random_keys(1), "relu")

@@ -7,7 +7,7 @@ from torch import nn
 
 from kpp_lib import Config, KanervaPlusPlus, seeded
 from kpp_lib.encoder import make_encoder, map_width
-from kpp_lib.maps import MapPrior, PlacedWriter, make_decoder, resized
+from kpp_lib.maps import MapPrior, MapWriter, make_decoder, resized
 from kpp_lib.posterior import infer_z, posterior_net
 
 SIZES = [(28, 7), (32, 8), (64, 16), (30, 8), (2, 1)]
@@ -56,7 +56,7 @@ def test_blocks_are_written_and_read_at_their_own_sizes():
     c = config(write_size=6, write_window=0.2, block_size=8)
     model = KanervaPlusPlus(c).eval()
     x = (torch.rand(2, 4, 1, 28, 28, generator=seeded(1)) > 0.7).float()
-    assert isinstance(model.writer, PlacedWriter) and model.writer.side == 6
+    assert isinstance(model.writer, MapWriter) and model.writer.side == 6
     memory = model.write(x)
     assert memory.shape == (2, 3, 16, 16)
     assert model.read(memory, model.infer(x).q_y.mean).shape == (2, 4, c.reads, 3, 8, 8)

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from kpp_lib import Config
 from kpp_lib.data.episodes import seeded
-from kpp_lib.maps import WRITERS
+from kpp_lib.maps import make_writer
 from kpp_lib.memory import Pool, PooledWriter, PriorNet, place_blocks, read_blocks, window_grid
 
 
@@ -123,7 +123,7 @@ def test_writers_give_a_memory_with_gradients(write, linear):
     seen = (config.embed,) if write == "pooled" else (8, 7, 7)
     e = torch.randn(2, config.length, *seen, generator=seeded(7), requires_grad=True)
     window = torch.tensor([0.25, 0.0, 0.0]).expand(2, config.length, config.reads, 3)
-    memory = WRITERS[write](config)(e, window)
+    memory = make_writer(config)(e, window)
     assert memory.shape == (2, 3, config.memory_size, config.memory_size)
     memory.square().sum().backward()
     assert torch.all(e.grad.abs().flatten(2).sum(-1) > 0)  # every image leaves something

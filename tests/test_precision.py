@@ -45,7 +45,7 @@ def test_keys_are_computed_in_float32_and_not_only_stored_so(recipe):
 
 
 def test_a_placed_write_is_exact(autocast):
-    model, x = tiny("allocated"), episodes()
+    model, x = tiny("content"), episodes()
     posterior, blocks = model.encode(x), []
     model.writer.up.register_forward_hook(lambda module, given, out: blocks.append(out))
     memory = model.write(x, posterior)

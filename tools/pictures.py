@@ -22,7 +22,7 @@ STEP = 1  # of cleaning up, drawn against the strength of the noise: the first
 
 @torch.no_grad()
 def memory() -> Figure:
-    """A memory of 32 images with its 64 windows, and eight noisy cues answered from it."""
+    """A memory of 32 images with a window for each, and eight noisy cues answered from it."""
     model = kpp.load_pretrained("mnist-cpu")
     grey = kpp.episode(kpp.load_dataset("mnist", binarize="none").test, length=model.config.length, seed=3)
     clean = (grey > 0.5).float()  # [1, T, 1, 28, 28]
@@ -37,7 +37,7 @@ def memory() -> Figure:
     others = windows[SHOWN:].flatten(0, 1)
     plots.show_memory(ax, written[0], torch.cat([others, windows[:SHOWN].flatten(0, 1)]),
                       [(0, 0, 0, 0.25)] * len(others) + [c for c in colours for _ in range(model.config.reads)],
-                      "32 images written into one memory, two windows each")  # fmt: skip
+                      "32 images written into one memory, alike ones side by side")  # fmt: skip
     axes = right.subplots(3, SHOWN)
     named = (("written", clean[0]), ("noisy cue", noisy[0]), ("read from\nmemory", answer[0]))
     for line, (name, images) in zip(axes, named, strict=True):

@@ -14,6 +14,7 @@ from surface_pools import (
     SIDE,
     B,
     K,
+    L,
     S,
     T,
     bads,
@@ -58,7 +59,7 @@ def finite(*shape: int):
 
 # --- the model -------------------------------------------------------------------------------------------------------
 
-ANY, TABLE = models(*RECIPES), models("allocated", "slots")
+ANY, TABLE = models(*RECIPES), models("allocated", "cells", "slots")
 SELF, TABLED = (ANY[0], ANY[0]), (TABLE[0], TABLE[0])  # the object of a method is never a strange one
 
 
@@ -111,7 +112,7 @@ MODEL = [
         gaussians(B, T, K, 3),
         weight=8,
     ),
-    Door("model.encode", lambda m, x: m.encode(x).q_z, {"m": SELF, "x": images(True)}, gaussians(B, T, 8)),
+    Door("model.encode", lambda m, x: m.encode(x).q_z, {"m": SELF, "x": images(True)}, gaussians(B, T, L)),
     Door(
         "model.read",
         lambda m, memory, y: m.read(memory, y),
@@ -122,11 +123,11 @@ MODEL = [
         "model.prior",
         lambda m, memory, y: m.prior(memory, y),
         {"m": SELF, "memory": memory(), "y": keys(B, T, K)},
-        gaussians(B, T, 8),
+        gaussians(B, T, L),
     ),
     Door("model.window", lambda m, y: m.window(y), {"m": SELF, "y": keys(B, T, K, anyhow=True)}, finite(B, T, K, 3)),
     Door("model.p_y", lambda m, batch, length: m.p_y(batch, length), {"m": SELF, "batch": count(), "length": count()}),
-    Door("model.decode", lambda m, z: m.decode(z).mean, {"m": SELF, "z": tensor(B, T, 8)}, PICTURES),
+    Door("model.decode", lambda m, z: m.decode(z).mean, {"m": SELF, "z": tensor(B, T, L)}, PICTURES),
     Door(
         "model.look_up",
         lambda m, x, memory: m.look_up(x, memory),
@@ -202,7 +203,7 @@ MODEL = [
         {"n": count(), "generator": generator()},
         lambda result, n, **args: pictures_of(1, n, 1, SIDE, SIDE)(result),
     ),
-    Door("vae.infer", lambda x: model("vae").infer(x), {"x": images(True)}, gaussians(B, T, 8)),
+    Door("vae.infer", lambda x: model("vae").infer(x), {"x": images(True)}, gaussians(B, T, L)),
     Door(
         "vae.reconstruct",
         lambda x, generator: model("vae").reconstruct(x, generator),

@@ -10,7 +10,24 @@ import torch
 from hypothesis import strategies as st
 from surface import Door, Pool, bad, plain
 from surface_doors import PICTURES, finite, gaussians, right_bound
-from surface_pools import SIDE, B, S, T, count, flag, generator, images, keys, maybe, memory, model, models, odd, values
+from surface_pools import (
+    SIDE,
+    B,
+    K,
+    S,
+    T,
+    count,
+    flag,
+    generator,
+    images,
+    keys,
+    maybe,
+    memory,
+    model,
+    models,
+    odd,
+    values,
+)
 from torch import Tensor
 
 import kpp_lib as kpp
@@ -41,7 +58,7 @@ def one_image() -> tuple[Pool, Pool]:
 
 
 def right_margin(result: Any, **args: Any) -> None:
-    finite(B, T, 1, 3)(result.keys)
+    finite(B, T, K, 3)(result.keys)
     finite(B, T)(result.margin)
     assert result.cell.shape == (B, T) and 0 <= int(result.cell.min()) <= int(result.cell.max()) < T
 
@@ -66,7 +83,7 @@ def loaded(file: Any) -> Tensor:
 HEAP = [
     Door("model.add", lambda m, memory, x: m.add(memory, x), {"m": CELLED, "memory": own_memory(), "x": one_image()},
          finite(B, 3, S, S)),
-    Door("model.free", lambda m, memory, key: m.free(memory, key), {"m": CELLED, "memory": memory(), "key": keys(B, T, 1)},
+    Door("model.free", lambda m, memory, key: m.free(memory, key), {"m": CELLED, "memory": memory(), "key": keys(B, T, K)},
          finite(B, 3, S, S)),
     Door("model.taken", lambda m, memory: m.taken(memory), {"m": CELLED, "memory": memory(anyhow=True)}, right_taken),
     Door("model.locate", lambda m, x, memory, near: m.locate(x, memory, near),
@@ -74,7 +91,7 @@ HEAP = [
     Door("model.holding", lambda m, length: m.holding(length).config.length, {"m": CELLED, "length": count(most=40)},
          lambda result, **args: None),
     Door("model.look_up near", lambda m, x, memory, near: m.look_up(x, memory, near=near),
-         {"m": CELLED, "x": images(True), "memory": memory(), "near": maybe(count())}, gaussians(B, T, 1, 3)),
+         {"m": CELLED, "x": images(True), "memory": memory(), "near": maybe(count())}, gaussians(B, T, K, 3)),
     Door("model.bound of cells", lambda m, x, memory, generator, by_position: m.bound(x, memory, generator, None, by_position),
          {"m": CELLED, "x": images(), "memory": maybe(memory()), "generator": generator(), "by_position": flag()},
          right_bound),

@@ -16,14 +16,15 @@ from torch import Tensor, nn
 import kpp_lib as kpp
 from kpp_lib.baselines import VAE
 
-B, T, K, SIDE, S = 2, 4, 2, 12, 16  # of every drawn episode and memory
-RECIPES = ("allocated", "slots", "content", "paper")
+B, T, K, L, SIDE, S = 2, 4, 2, 36, 12, 16  # of every drawn episode and memory; L: of a vector, or of maps [4, 3, 3]
+RECIPES = ("allocated", "cells", "slots", "content", "paper")
 
 
 @cache
 def config(recipe: str) -> kpp.Config:
-    """The tiny preset at 12 x 12 pixels."""
-    return kpp.Config.preset("tiny", recipe, image_size=SIDE, length=T, steps=2, episodes=B)
+    """The tiny preset at 12 x 12 pixels, with K keys and L latents whatever the recipe."""
+    sizes = dict(image_size=SIDE, length=T, reads=K, latent=L)
+    return kpp.Config.preset("tiny", recipe, steps=2, episodes=B, **sizes)
 
 
 @cache

@@ -96,14 +96,14 @@ def _read(model: KanervaPlusPlus, memory: Tensor, y: Tensor, kind: str) -> tuple
 
 
 def key_at(window: Tensor, kind: str) -> Tensor:
-    """The key [..., 3] whose squash is `window` [..., 3]: the inverse of `keys.squash` for tanh, in_frame, fixed and
-    none.
+    """The key [..., 3] whose squash is `window` [..., 3]: the inverse of `keys.squash` for tanh, in_frame, fixed,
+    centre and none.
 
-    With "fixed" the first number of the key is not determined; 0, the mode of p(Y), is returned.
+    With "fixed" and "centre" the first number of the key is not determined; 0, the mode of p(Y), is returned.
     Raises ValueError for a window that no key reaches, and for another kind.
     """
     window = check_tensor("window", window, ("...", 3))
-    check_choice("kind", kind, ("tanh", "in_frame", "fixed", "none"))
+    check_choice("kind", kind, ("tanh", "in_frame", "fixed", "centre", "none"))
     s, centre = window[..., :1], window[..., 1:]
     if kind == "none":
         return window.clone()
@@ -117,8 +117,8 @@ def key_at(window: Tensor, kind: str) -> Tensor:
                 f"got {float(s.min()):g} to {float(s.max()):g}"
             )
         first = torch.logit(first)
-    else:  # fixed
-        first, room = torch.zeros_like(s), 1 - s
+    else:  # fixed, centre
+        first, room = torch.zeros_like(s), 1 - s if kind == "fixed" else torch.ones_like(s)
     return torch.cat([first, _atanh(centre / room, kind)], dim=-1)
 
 
@@ -126,7 +126,7 @@ def _atanh(value: Tensor, kind: str) -> Tensor:
     if bool((value.abs() >= 1).any()):
         raise ValueError(
             f"window: no key reaches it with squash {kind!r}; expected a centre inside the frame "
-            "(|x|, |y| < 1 - s for fixed and in_frame, all three numbers in (-1, 1) for tanh)"
+            "(|x|, |y| < 1 - s for fixed and in_frame, < 1 for centre, all three numbers in (-1, 1) for tanh)"
         )
     return torch.atanh(value)
 

@@ -140,6 +140,14 @@ def retrieval_noisy(model: KanervaPlusPlus, x: Tensor, generator: torch.Generato
     return _retrieved(model.reconstruct(cues, model.write(x), generator)[:, order.argsort()], x)
 
 
+def retrieval_salted(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator, strength: float = 0.3) -> Tensor:
+    """`retrieval_shuffled` with salt & pepper noise on the cues, a share `strength` of the pixels drawn anew."""
+    order = _order(x, generator)
+    hit, salt = (draw(torch.rand, x.shape, generator, device=x.device) for _ in range(2))
+    cues = torch.where(hit < strength, (salt < 0.5).to(x), x)[:, order]
+    return _retrieved(model.reconstruct(cues, model.write(x), generator)[:, order.argsort()], x)
+
+
 def _order(x: Tensor, generator: torch.Generator) -> Tensor:
     return _shuffled(x.shape[1], x, generator)
 
@@ -213,6 +221,7 @@ SCORES: dict[str, Score] = {
     "retrieval_single": door(retrieval_single),
     "retrieval_noisy": door(retrieval_noisy),
     "even_places": door(even_places),
+    "retrieval_salted": door(retrieval_salted),  # at the end: a score's noise is numbered by its place
 }
 VAE_SCORES: dict[str, Score] = {"mean_decoding": door(vae_mean_decoding, VAE), "iw": door(vae_importance, VAE)}
 

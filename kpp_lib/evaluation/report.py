@@ -23,6 +23,7 @@ LABELS = {
     "retrieval_shuffled": "retrieval, shuffled",
     "retrieval_single": "retrieval, single",
     "retrieval_noisy": "retrieval, noisy",
+    "retrieval_salted": "retrieval, salt & pepper",
     "even_places": "with an even prior over places",
     "iw": "importance-weighted, S = 50",
     "mean_decoding": "at the means (no bound)",

@@ -12,6 +12,7 @@ from PIL import Image
 from tiny_model import tiny
 from torch import nn
 
+import kpp_lib as kpp
 from kpp_lib.course.keyspace import key_at, pictures
 
 SIDE = 5
@@ -31,10 +32,17 @@ def numbers(data):
     return torch.from_numpy(np.frombuffer(base64.b64decode(data["numbers"]), "<f2").astype(np.float32))
 
 
+def flat(layers):
+    """The layers that have numbers, those within residual blocks too, in the order in which they are run."""
+    inner = [found for layer in layers for found in (flat(layer["layers"]) if "layers" in layer else [layer])]
+    return [layer for layer in inner if "weight" in layer]
+
+
 def test_every_weight_is_in_the_pack_once_and_nothing_else(model, data):
     places = [data["memory"], data["keys"]]
-    places += [place for part in ("prior", "decoder") for layer in data[part] for place in layer.values()
-               if isinstance(place, list)]  # fmt: skip
+    places += [
+        layer[name] for part in ("prior", "decoder") for layer in flat(data[part]) for name in ("weight", "bias")
+    ]
     assert [start for start, _ in places] == [sum(n for _, n in places[:i]) for i in range(len(places))]
     assert sum(n for _, n in places) == len(numbers(data))
     weights = sum(p.numel() for net in (model.prior_net, model.decoder) for p in net.parameters())
@@ -43,12 +51,24 @@ def test_every_weight_is_in_the_pack_once_and_nothing_else(model, data):
 
 def test_each_layer_holds_its_own_numbers_in_torchs_order(model, data):
     pack = numbers(data)
-    for name, modules in (("prior", model.prior_net.layers), ("decoder", model.decoder.up.layers)):
-        assert len(data[name]) == len(modules)
-        for found, module in zip(data[name], modules, strict=True):
+    for name, net in (("prior", model.prior_net), ("decoder", model.decoder.up)):
+        modules = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+        convolutions = [layer for layer in flat(data[name]) if layer["kind"] != "affine"]
+        assert len(convolutions) == len(modules)
+        for found, module in zip(convolutions, modules, strict=True):
             for parameter, values in module.named_parameters():
                 start, count = found[parameter]
                 torch.testing.assert_close(pack[start : start + count], values.flatten(), rtol=1e-3, atol=1e-6)
+
+
+def test_batch_norm_becomes_one_factor_and_one_offset():
+    norm, pack = nn.BatchNorm2d(3).eval(), atlas.Pack()
+    for p in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
+        p.data.copy_(torch.rand(3, generator=kpp.seeded(0)) + 0.5)
+    found, x = atlas.layer(norm, pack), torch.randn(1, 3, 2, 2, generator=kpp.seeded(1))
+    factor, offset = numbers({"numbers": pack.text()}).view(2, 3, 1, 1)
+    assert found == {"kind": "affine", "weight": [0, 3], "bias": [3, 3]}
+    torch.testing.assert_close(x * factor + offset, norm(x), rtol=1e-2, atol=1e-2)
 
 
 def test_memory_and_keys_are_those_of_the_episode(model, data):
@@ -65,9 +85,9 @@ def test_the_map_shows_at_each_place_what_is_read_there(model, data):
     c = model.config
     sheet = Image.open(io.BytesIO(base64.b64decode(data["map"]["png"].partition(",")[2])))
     ink = 1 - torch.from_numpy(np.asarray(sheet).astype(np.float32)) / 255
-    row, column, reach = 1, 3, 0.999 * (1 - c.window)
+    row, column, reach = 1, 3, 0.999
     centre = torch.tensor([reach * (2 * column / (SIDE - 1) - 1), reach * (2 * row / (SIDE - 1) - 1)])
-    key = key_at(torch.cat([torch.tensor([c.window]), centre]), "fixed").expand(1, c.reads, 3)
+    key = key_at(torch.cat([torch.tensor([c.window]), centre]), "centre").expand(1, c.reads, 3)
     with torch.no_grad():
         memory = model.write(atlas.digits(c.length)).half().float()
     tile = ink[28 * row : 28 * (row + 1), 28 * column : 28 * (column + 1)]
@@ -81,8 +101,8 @@ def test_the_episode_is_the_same_for_everyone_and_another_for_another_seed():
 
 
 def test_what_network_js_cannot_follow_is_refused():
-    model = tiny("content", squash="in_frame")
-    with pytest.raises(ValueError, match="squash = 'in_frame', expected 'fixed'"):
+    model = tiny("content", squash="in_frame", write_window=0.0)
+    with pytest.raises(ValueError, match="squash = 'in_frame', expected 'centre'"):
         atlas.atlas(model, atlas.digits(model.config.length), SIDE)
     with pytest.raises(ValueError, match="GELU.*network.js"):
         atlas.layer(nn.GELU(), atlas.Pack())

@@ -94,7 +94,7 @@ def test_saving_again_replaces(tmp_path):
 
 
 def test_optimizer_state_survives_packing():
-    model = tiny()
+    model = tiny("slots")
     optimizer = torch.optim.AdamW(model.parameters())
     model.bound(episodes(), generator=kpp.seeded(0)).total.mean().backward()
     optimizer.step()

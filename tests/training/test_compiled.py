@@ -32,7 +32,7 @@ def test_noise_from_outside_is_the_noise_from_inside(recipe, cue):
 def test_a_compiled_step_has_the_plain_gradients_and_the_trial_leaves_no_trace(monkeypatch):
     """Through dynamo and autograd's capture; the backend that writes C++ takes a minute more."""
     monkeypatch.setattr(compiled, "BACKEND", "aot_eager")
-    model, batches = parts("allocated")
+    model, batches = parts("slots")
     plain = new_model(model.config)
     fast = faster(Speed(CPU, compile=True), model, model, batches)
     assert fast is not model
@@ -52,7 +52,7 @@ def test_what_fails_says_so_in_one_line_and_the_run_is_plain(monkeypatch, capsys
 
     monkeypatch.setattr(torch, "compile", fails)
     monkeypatch.setattr(torch.cuda, "make_graphed_callables", fails)
-    model, batches = parts("allocated")
+    model, batches = parts("slots")
     speed = Speed(CPU, compile=name == "torch.compile", graphs=name == "CUDA graphs")
     assert faster(speed, model, model, batches) is model
     assert capsys.readouterr().err == f"{name} failed, going on without it: no compiler here\n"
@@ -64,7 +64,7 @@ def test_without_switches_nothing_is_tried():
 
 
 @GPU
-@pytest.mark.parametrize("recipe", ["paper", "allocated", "content", "vae"])
+@pytest.mark.parametrize("recipe", ["paper", "slots", "content", "vae"])
 def test_captured_steps_are_plain_steps(recipe):
     model, batches = parts(recipe)
     speed = Speed(torch.device("cuda"), graphs=True)

@@ -21,7 +21,7 @@ from kpp_lib.training.atomic import CARD, LOG, TRAINING, WEIGHTS
 from kpp_lib.training.card import seal
 from kpp_lib.training.optim import make_optimizer
 
-CONFIG = kpp.Config.preset("tiny", "allocated", steps=2, episodes=2)
+CONFIG = kpp.Config.preset("tiny", "paper", steps=2, episodes=2)
 MUTATIONS = 1000  # of each file
 
 

@@ -26,7 +26,7 @@
       <div class="kpp-numbers"></div>
       <div class="kpp-buttons">
         <label>image <select class="kpp-image" aria-label="image"></select></label>
-        <button type="button" data-do="random" title="both keys from p(Y)">Random keys</button>
+        <button type="button" data-do="random" title="from p(Y)">Random key</button>
         <button type="button" data-do="perturb" title="add N(0, 0.1²) to all numbers">Perturb</button>
       </div>
       <div class="kpp-walk">
@@ -58,6 +58,7 @@
 
     build() {
       const { network, id } = this;
+      this.find("which").hidden = network.reads === 1;
       const choices = [["all", network.reads === 2 ? "both keys" : "all keys"]];
       for (let k = 0; k < network.reads; k++) choices.push([String(k), `key ${k + 1}`]);
       for (const [value, text] of choices) {
@@ -115,7 +116,7 @@
 
     /** Moves the centre of the active windows to (x, y) in the memory's frame. */
     moveTo(x, y) {
-      for (const k of this.active()) this.keys[k] = kppNetwork.keyAt(x, y, this.network.window, this.keys[k][0]);
+      for (const k of this.active()) this.keys[k] = kppNetwork.keyAt(x, y, this.keys[k][0]);
       this.left();
     }
 
@@ -133,7 +134,7 @@
       for (const k of this.active()) {
         const at = kppNetwork.squash(this.keys[k], this.network.window);
         const next = [at.x + cells * way[0], at.y + cells * way[1]];
-        this.keys[k] = kppNetwork.keyAt(...next, this.network.window, this.keys[k][0]);
+        this.keys[k] = kppNetwork.keyAt(...next, this.keys[k][0]);
       }
       this.left();
     }
@@ -151,7 +152,7 @@
       if (control.type === "radio") this.draw();
     }
 
-    /** Both keys to where image t was written. */
+    /** The keys to where image t was written. */
     go(t) {
       this.keys = this.network.keys[t].map((key) => [...key]);
       this.left();
@@ -233,7 +234,8 @@
         slider.value = shown[n];
         slider.nextElementSibling.textContent = shown[n].toFixed(2);
       });
-      const places = seen.windows.map((w, k) => `key ${k + 1} at (${w.x.toFixed(2)}, ${w.y.toFixed(2)})`);
+      const named = (k) => (seen.windows.length > 1 ? `key ${k + 1}` : "key");
+      const places = seen.windows.map((w, k) => `${named(k)} at (${w.x.toFixed(2)}, ${w.y.toFixed(2)})`);
       this.find("says").textContent = `${places.join(", ")}; ln p(y) = ${seen.logP.toFixed(1)} nats`;
       const ink = seen.picture.reduce((sum, v) => sum + v, 0).toFixed(0);
       this.find("picture").setAttribute("aria-label", `the digit decoded there, ${ink} pixels of ink`);
@@ -283,12 +285,13 @@
     pen.clearRect(0, 0, canvas.width, canvas.height);
     pen.fillStyle = faint;
     pen.fillRect(0, at(0), canvas.width, 1);
+    const wide = Math.min(2, (0.6 * canvas.width) / mean.length);
     mean.forEach((m, n) => {
       const x = ((n + 0.5) / mean.length) * canvas.width;
       pen.fillStyle = faint;
-      pen.fillRect(x - 1, at(m + std[n]), 2, at(m - std[n]) - at(m + std[n]));
+      pen.fillRect(x - wide / 2, at(m + std[n]), wide, at(m - std[n]) - at(m + std[n]));
       pen.fillStyle = ink;
-      pen.fillRect(x - 1.5, at(m) - 1.5, 3, 3);
+      pen.fillRect(x - 0.75 * wide, at(m) - 1.5, 1.5 * wide, 3);
     });
   }
 

@@ -1,6 +1,6 @@
 /* The model's reading half in plain script: key -> window -> block -> prior of z -> picture.
  *
- * What kpp_lib/keyspace.py `look` does, with the numbers that tools/atlas.py packed. Tensors are Float32Array, channels
+ * What kpp_lib/course/keyspace.py `look` does, with the numbers that tools/atlas.py packed. Tensors are Float32Array, channels
  * first. Everything hangs on window.kppNetwork; tests compare it with torch.
  */
 (function () {
@@ -20,14 +20,14 @@
     return out;
   }
 
-  /** Squash "fixed": key [s, x, y] -> window {s, x, y}; the first number of the key is not used. */
+  /** Squash "centre": key [s, x, y] -> window {s, x, y}; the first number of the key is not used. */
   function squash(key, half) {
-    return { s: half, x: Math.tanh(key[1]) * (1 - half), y: Math.tanh(key[2]) * (1 - half) };
+    return { s: half, x: Math.tanh(key[1]), y: Math.tanh(key[2]) };
   }
 
-  /** The key whose window has this centre, the inverse of squash; a centre beyond reach is moved to the edge. */
-  function keyAt(x, y, half, scale) {
-    const inside = (v) => Math.max(-0.999, Math.min(0.999, v / (1 - half)));
+  /** The key whose window has this centre, the inverse of squash; a centre outside the memory is moved to its edge. */
+  function keyAt(x, y, scale) {
+    const inside = (v) => Math.max(-0.999, Math.min(0.999, v));
     return [scale || 0, Math.atanh(inside(x)), Math.atanh(inside(y))];
   }
 
@@ -54,26 +54,27 @@
     return block;
   }
 
+  /** Convolution of stride 1: kernel by kernel, so that the innermost loop runs along a row. */
   function conv(layer, x) {
-    const { kernel: k, stride, padding, in: inputs, out: outputs } = layer;
-    const side = Math.floor((x.side + 2 * padding - k) / stride) + 1;
+    const { kernel: k, padding, in: inputs, out: outputs } = layer;
+    const side = x.side + 2 * padding - k + 1;
     const y = new Float32Array(outputs * side * side);
     for (let o = 0; o < outputs; o++) {
-      for (let r = 0; r < side; r++) {
-        for (let c = 0; c < side; c++) {
-          let sum = layer.bias[o];
-          for (let i = 0; i < inputs; i++) {
-            for (let u = 0; u < k; u++) {
-              const row = r * stride - padding + u;
-              if (row < 0 || row >= x.side) continue;
-              for (let v = 0; v < k; v++) {
-                const column = c * stride - padding + v;
-                if (column < 0 || column >= x.side) continue;
-                sum += layer.weight[((o * inputs + i) * k + u) * k + v] * x.data[(i * x.side + row) * x.side + column];
-              }
+      y.fill(layer.bias[o], o * side * side, (o + 1) * side * side);
+      for (let i = 0; i < inputs; i++) {
+        for (let u = 0; u < k; u++) {
+          const top = Math.max(0, padding - u);
+          const bottom = Math.min(side, x.side + padding - u);
+          for (let v = 0; v < k; v++) {
+            const weight = layer.weight[((o * inputs + i) * k + u) * k + v];
+            const left = Math.max(0, padding - v);
+            const right = Math.min(side, x.side + padding - v);
+            for (let r = top; r < bottom; r++) {
+              const from = (i * x.side + r - padding + u) * x.side - padding + v;
+              const to = (o * side + r) * side;
+              for (let c = left; c < right; c++) y[to + c] += weight * x.data[from + c];
             }
           }
-          y[(o * side + r) * side + c] = sum;
         }
       }
     }
@@ -105,40 +106,44 @@
     return { data: y, side };
   }
 
-  /** EvoNorm-S0: x sigmoid(v x) / std_group(x) * weight + bias. */
-  function evonorm(layer, x) {
-    const channels = layer.v.length;
+  /** BatchNorm in use: one factor and one offset for each channel. */
+  function affine(layer, x) {
     const area = x.side * x.side;
-    const each = channels / layer.groups;
-    const y = new Float32Array(x.data.length);
-    for (let g = 0; g < layer.groups; g++) {
-      const from = g * each * area;
-      const to = from + each * area;
-      let mean = 0;
-      for (let n = from; n < to; n++) mean += x.data[n];
-      mean /= to - from;
-      let variance = 0;
-      for (let n = from; n < to; n++) variance += (x.data[n] - mean) ** 2;
-      const scale = 1 / Math.sqrt(variance / (to - from) + layer.eps);
-      for (let n = from; n < to; n++) {
-        const c = Math.floor(n / area);
-        y[n] = ((x.data[n] / (1 + Math.exp(-layer.v[c] * x.data[n]))) * scale) * layer.weight[c] + layer.bias[c];
+    return { data: x.data.map((v, n) => v * layer.weight[Math.floor(n / area)] + layer.bias[Math.floor(n / area)]), side: x.side };
+  }
+
+  const relu = (_layer, x) => ({ data: x.data.map((v) => Math.max(0, v)), side: x.side });
+
+  /** x plus what its layers make of it. */
+  function residual(layer, x) {
+    const added = run(layer.layers, x).data;
+    return { data: x.data.map((v, n) => v + added[n]), side: x.side };
+  }
+
+  /** Maps at another side, bilinear, as torch's interpolate with align_corners=False. */
+  function resize(layer, x) {
+    const { side } = layer;
+    const channels = x.data.length / x.side ** 2;
+    const y = new Float32Array(channels * side * side);
+    const place = (n) => Math.max(0, ((n + 0.5) * x.side) / side - 0.5);
+    for (let r = 0; r < side; r++) {
+      for (let c = 0; c < side; c++) {
+        const [row, column] = [place(r), place(c)];
+        const [top, left] = [Math.floor(row), Math.floor(column)];
+        const [below, beside] = [top, left].map((n) => Math.min(n + 1, x.side - 1));
+        const [down, along] = [row - top, column - left];
+        for (let k = 0; k < channels; k++) {
+          const at = (i, j) => x.data[(k * x.side + i) * x.side + j];
+          y[(k * side + r) * side + c] = (1 - down) * ((1 - along) * at(top, left) + along * at(top, beside))
+            + down * ((1 - along) * at(below, left) + along * at(below, beside));
+        }
       }
     }
-    return { data: y, side: x.side };
+    return { data: y, side };
   }
 
-  function linear(layer, x) {
-    const y = new Float32Array(layer.out);
-    for (let o = 0; o < layer.out; o++) {
-      let sum = layer.bias[o];
-      for (let i = 0; i < layer.in; i++) sum += layer.weight[o * layer.in + i] * x.data[i];
-      y[o] = sum;
-    }
-    return { data: y, side: 1 };
-  }
-
-  const KINDS = { conv, up, evonorm, linear, flatten: (_layer, x) => x };
+  const KINDS = { conv, up, affine, relu, residual, resize, fold: (layer, x) => ({ data: x.data, side: layer.side }) };
+  const run = (layers, x) => layers.reduce((value, layer) => KINDS[layer.kind](layer, value), x);
 
   const softplus = (v) => (v > 20 ? v : Math.log1p(Math.exp(v)));
 
@@ -160,17 +165,13 @@
       const numbers = unpack(atlas.numbers);
       const take = ([start, count]) => numbers.subarray(start, start + count);
       const layers = (list) =>
-        list.map((l) => ({ ...l, ...(l.bias && { weight: take(l.weight), bias: take(l.bias) }), ...(l.v && { v: take(l.v) }) }));
+        list.map((l) => ({ ...l, ...(l.bias && { weight: take(l.weight), bias: take(l.bias) }), ...(l.layers && { layers: layers(l.layers) }) }));
       Object.assign(this, atlas, { prior: layers(atlas.prior), decoder: layers(atlas.decoder) });
       this.memory = take(atlas.memory);
       this.channels = this.memory.length / this.memory_size ** 2;
       const means = Array.from(take(atlas.keys));
       this.keys = Array.from({ length: this.length }, (_, t) =>
         Array.from({ length: this.reads }, (_, k) => means.slice(3 * (t * this.reads + k), 3 * (t * this.reads + k) + 3)));
-    }
-
-    run(layers, x) {
-      return layers.reduce((value, layer) => KINDS[layer.kind](layer, value), x);
     }
 
     /** K keys [s, x, y] -> {windows, blocks [K][C g g], mean [L], std [L], picture [H W], logP}. */
@@ -180,7 +181,7 @@
       const blocks = windows.map((w) => readBlock(this.memory, this.channels, this.memory_size, w, g, this.align_corners));
       const stacked = new Float32Array(blocks.length * blocks[0].length);
       blocks.forEach((block, k) => stacked.set(block, k * block.length));
-      const out = this.run(this.prior, { data: stacked, side: g }).data;
+      const out = run(this.prior, { data: stacked, side: g }).data;
       const mean = out.slice(0, this.latent);
       const std = out.slice(this.latent).map((v) => Math.exp(0.5 * softClamp(v, ...this.log_var_range)));
       return { windows, blocks, mean, std, picture: this.decode(mean), logP: logPrior(keys) };
@@ -188,7 +189,7 @@
 
     /** z [L] -> ink [H W], 0 to 1. */
     decode(z) {
-      return this.run(this.decoder, { data: z, side: 1 }).data.map((v) => 1 / (1 + Math.exp(-v)));
+      return run(this.decoder, { data: z, side: 1 }).data.map((v) => 1 / (1 + Math.exp(-v)));
     }
   }
 
