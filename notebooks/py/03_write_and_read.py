@@ -320,6 +320,7 @@ def centres(m, keys):
     return centre, room * (1 - (centre / room).square()) * keys.stddev[..., 1:]
 
 
+# %%
 fig, axes = plots.panels(3, 3.7, 3.9)
 plots.key_map(axes[0], torch.zeros_like(memory[0]), spread, torch.zeros_like(spread), x[0], "codes, lines to cells")
 axes[0].plot(*torch.stack([spread, places[cell]]).permute(2, 0, 1), color="crimson", linewidth=0.8)
