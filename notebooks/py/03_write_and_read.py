@@ -571,7 +571,7 @@ back = read_blocks(memory, writing(model, place), writer.side)  # read through t
 print(f"cosine of a block as made and as read through its own window: {cosine(pieces, back):.3f}")
 print(f"of what is read alone and among 32, rim and all: {cosine(alone_read, blocks[0]):.3f}")
 tour.record("written_read_cosine", cosine(pieces, back))
-print(f"a key's spread is {centres(model, q_y)[1].mean() * size / 2:.2f} pixels of the memory. When the window stands off:")
+print(f"a key's spread is {centres(model, q_y)[1].mean() * size / 2:.2f} pixels of the memory. With the window off by")
 for pixels in (0, 0.5, 1, 2, 3):
     found = model.read_images(memory, missed(pixels), sampled=False)
     print(f"{pixels:4} pixels: {((found > 0.5) != (x > 0.5)).float().mean():6.1%} of the picture's bits are wrong")
@@ -842,7 +842,7 @@ def three_terms(m, memories, q, q_y, y_n):
 
 # %%
 singles = batch.flatten(0, 1)[:, None]  # B*T episodes of one image
-q = model.infer(singles)
+q = model.encode(singles)  # read where it was written: with one image there is nothing to search
 honest, leaky, widths = [], [], (1, 2, 4)  # times the standard deviation that was trained
 for width in widths:
     wide = Independent(Normal(q.q_y.mean, (width * q.q_y.stddev).clamp(max=1)), 2)
@@ -850,7 +850,7 @@ for width in widths:
     honest.append(three_terms(model, model.write(singles, q), q, wide, y_n))
     leaky.append(three_terms(model, model.writer(q.maps, writing(model, y_n)), q, wide, y_n))
     price = kl_divergence(wide, model.p_y(len(singles), 1)).mean()
-    print(f"width x {width}: KL_Y {price:.2f}; total, written at the means {honest[-1]:5.1f}, at the sample {leaky[-1]:5.1f}")
+    print(f"width x {width}: KL_Y {price:.2f}; total written at means {honest[-1]:5.1f}, at samples {leaky[-1]:5.1f}")
 tour.record("leak_gain", min(honest) - min(leaky), "nats/image")
 
 # %% [markdown]
