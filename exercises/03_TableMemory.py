@@ -3,8 +3,8 @@ from kpp_lib.course import checks
 # %% [markdown]
 # **Exercise: an associative memory in ten lines.** Write the search as a class of your own. `write` keeps pictures,
 # whose pixels are probabilities of ink; `find` gives the number of the picture that the cue is most likely a copy of,
-# if each bit of the copy is turned over with probability `flip`. When it passes, try it on the slots of the next
-# cell: `.write(pictures.flatten(1))`, `.find(cue.flatten())`.
+# if each bit of the copy is turned over with probability `flip`. When it passes, try it on what the cells of the memory
+# hold (computed below): `.write(pictures.flatten(1))`, `.find(cue.flatten())`.
 
 
 # %%

@@ -238,7 +238,7 @@ def read(memory: Tensor, window: Tensor, size: int) -> Any:
 def written(models: Mapping[str, KanervaPlusPlus], episodes: Tensor) -> Any:
     """Menus and sliders over models, `episodes` [N, T, C, H, W] and the image: where each was written.
 
-    The third panel is how much M changes when that image's embedding alone is replaced, by that of the one after it.
+    The third panel is how much M changes when what the encoder saw of that image alone is replaced, by the next one's.
     Raises ValueError for what is no model, and for fewer than two episodes of two images.
     """
     for name, model in check_named("models", models).items():
@@ -257,9 +257,10 @@ def written(models: Mapping[str, KanervaPlusPlus], episodes: Tensor) -> Any:
     @torch.no_grad()
     def figure(model: KanervaPlusPlus, episode: int, image: int) -> Figure:
         x, (memory, posterior) = episodes[episode - 1 : episode], remembered(model, episode)
-        e = posterior.e.clone()  # [1, T, F]
-        e[:, image] = posterior.e[:, (image + 1) % e.shape[1]]
-        other = posterior._replace(e=e, place=model.key_model(e).mean)
+        images = torch.arange(x.shape[1])
+        images[image] = (image + 1) % len(images)
+        e, maps = (None if v is None else v[:, images] for v in (posterior.e, posterior.maps))
+        other = posterior._replace(e=e, maps=maps, place=model.key_model(maps if e is None else e).mean)
         change = (model.write(x, other) - memory)[0].abs().mean(0)  # [S, S]
         found = model.read_images(memory, posterior.place[:, image : image + 1], sampled=False)[0, 0]
         windows = model.window(posterior.place)[0]
