@@ -152,7 +152,7 @@ plt.show()
 
 # %% [markdown]
 # *Picture:* the clean pictures in the first row; then for each kind of noise three rows of twelve digits: the noisy cue, and what is read after one and after
-# ten steps. After one step the noise is gone and the digits are those of the cues, a little smoothed. After ten they are the same as after one.
+# ten steps. After one step the noise is gone and the digits are those of the cues. After ten they are the same as after one.
 #
 # Paint the noise yourself: its kind, its strength, on which image, and how many steps of reading follow. The last panel reads the
 # same cue in the memory of another episode.
@@ -165,7 +165,7 @@ widgets.clean_up(model, grey[0], memory[:2])  # memory[0] holds grey[0]; memory[
 # %% [markdown]
 # *Picture:* four panels of one digit: clean, with noise, after one step of reading, and read from another episode's memory.
 # Under each but the first its share of wrong bits. The third is the digit again. The fourth is the other
-# episode's best match, a clean digit so like this one that only the number tells: which is why the next section counts.
+# episode's best match: a clean picture too, and of another image. Only a number tells such a failure from a success, which is why the next section counts.
 #
 # ## 3 · Is it cleaner, and is it the memory that cleans?
 #
@@ -354,7 +354,7 @@ tour.record("content.fixed_points.ends", ends["content"][-1], "stored images")
 # With the look-up, the stored pictures *are* the fixed points, each as the memory reads it; and what an empty cell shows is one more. The reason is short. A
 # read at the mean of a cell can only give one of $N$ pictures, and each of these finds the cell that it came from. So the first step decides, and the second
 # changes nothing: a right answer stays, and so does a wrong one. No dynamics are at work: a search among $N$ cells is, and each search costs $N$ reads and decodings. With $y$
-# and $z$ sampled, as in the paper, the pictures go on moving, and nearly all stay at their own image.
+# and $z$ sampled, as in the paper, most pictures go on moving, and nearly all stay at their own image.
 #
 # The content memory drifts, even from *clean* pictures: its answers are nearest to ever fewer of the stored images, and ever further from them. Nothing in equation 4 asks for more: training shows a model its data, never
 # its own answers. The Dynamic Kanerva Machine (Wu et al., 2018b) was built around this question: its title speaks of attractors.
@@ -419,7 +419,8 @@ for name, pictures in {"random keys": wander["look-up"][0], "nothing but noise":
 # a cell. Most snap to a stored image, often to one with little ink, since that disagrees least with a faint or broken shape; some to an empty cell. So in this
 # memory iterating *recalls*: the result is an old picture, or no picture. It does not improve what was there.
 #
-# The content memory does not search, so nothing snaps: compare its steps above.
+# The content memory does not search, and goes step by step: each step brings its pictures a little nearer to a stored image, and to one of another episode as well. After
+# ten steps they are still no stored images.
 
 # %% [markdown]
 # ## 6 · Near a key, and between two
