@@ -248,10 +248,12 @@ pooled = PooledWriter(kpp.Config.preset("cpu", recipe="paper")).eval()  # the pa
 assert torch.equal(pooled(e_paper, None), pooled.up(e_paper.mean(dim=1)))
 
 # %% [markdown]
-# > **Predict:** one image of 32 is replaced. Which pixels of the memory change in each case? The third map lets the new
+# > **Predict:** one image of 32 is replaced by a quite different one. Which pixels of the memory change in each case? The third map lets the new
 # > image have a cell by its own content: how many of the 31 *others* will have to move?
 
 # %%
+far = (model.encode(other).code[0] - posterior.code[0, 16]).norm(dim=-1).argmax()
+changed[0, 16] = other[0, far]  # the one whose code is furthest away
 after = model.encode(changed)
 in_its_cell = after._replace(place=place)  # the new image, in the cell of the old one
 difference = {
@@ -269,7 +271,7 @@ fig
 # %% [markdown]
 # *Picture:* three maps over the memory of the absolute change when one image is replaced. The paper's pooled write,
 # here untrained, changes everywhere. The placed write, if the new image takes the cell of the old one, changes only inside the image's window, drawn white, and half
-# a pixel around it. If cells are given anew, a few whole cells change. Each map has its own scale.
+# a pixel around it. If cells are given anew, several whole cells change. Each map has its own scale.
 
 # %%
 for name, change in difference.items():
@@ -791,7 +793,7 @@ tour.record("swap_gap_content", theirs["memory_swap"] - bounds["content"].total,
 tour.record("retrieval_top1_content", theirs["retrieval_top1"])
 
 # %% [markdown]
-# - **Without the image**, our memory costs as much as **another episode's**, or a little more: it holds *these* images, and little
+# - **Without the image**, our memory costs as much as **another episode's**, or more: it holds *these* images, and little
 #   that images have in common. The contrast loses a few nats in either row. A swap costs something, so its memory is read. It costs
 #   little, because its keys mostly encode the kind of digit, and $q(Z|X)$ knows the image anyway. A total alone would have hidden that.
 #   (Leave-one-out scores a quarter of the images: do not rank the two rows.)
