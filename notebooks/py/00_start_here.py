@@ -329,7 +329,7 @@ checks.read_score(read_score)
 # | 00 start here | this one | < 1 | 15 | 10 |
 # | [01 elbo](01_elbo.ipynb) | equations 1 to 4, checked against exact sums; what breaks a bound | < 1 | 30 | 25 |
 # | [02 block reads](02_block_reads.ipynb) | keys, windows, equation 9 by hand, gradients to a key | < 1 | 40 | 25 |
-# | [03 write and read](03_write_and_read.ipynb) | encoder, memory, keys, prior, shape by shape, on a real memory | < 1 | 40 | 25 |
+# | [03 write and read](03_write_and_read.ipynb) | encoder, memory, keys, prior, shape by shape, on a real memory | 2 | 40 | 25 |
 # | [04 training](04_training.ipynb) | trains a model while you watch; the same cells at full size on a GPU | 3 | 30 | 20 |
 # | [05 iterative inference](05_iterative_inference.ipynb) | cleaning noise in ten steps; random keys, and keys between two | 2 | 30 | 15 |
 # | [06 key space](06_key_space.ipynb) | sliders over a key: window, block, prior, picture | < 1 | 35 | 15 |
