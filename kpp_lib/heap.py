@@ -22,7 +22,7 @@ class Located(NamedTuple):
     keys: Tensor  # [B, T, K, 3]: what to read with
     cell: Tensor  # [B, T], numbers of cells, row by row
     # [B, T], nats: ln p of the image as a noisy copy of what the cell holds, above its ln p as what an empty memory
-    # shows. Low: not stored
+    # shows. Low: perhaps not stored; a weak sign, as notebook 03 measures
     margin: Tensor
 
 
