@@ -75,13 +75,9 @@ def layer(module: nn.Module, pack: Pack) -> dict:
         return {"kind": "relu"}
     if isinstance(module, nn.Unflatten):
         return {"kind": "fold", "side": module.unflattened_size[-1]}
-    if isinstance(module, nn.BatchNorm2d):
-        weight = module.weight / (module.running_var + module.eps).sqrt()
-        return {
-            "kind": "affine",
-            "weight": pack.add(weight),
-            "bias": pack.add(module.bias - weight * module.running_mean),
-        }
+    if isinstance(module, nn.BatchNorm2d):  # its own numbers: folded into two, they would be rounded once more
+        named = {"weight": "weight", "bias": "bias", "running_mean": "mean", "running_var": "var"}
+        return {"kind": "norm", "eps": module.eps} | {to: pack.add(getattr(module, of)) for of, to in named.items()}
     known = isinstance(module, nn.ConvTranspose2d) or (isinstance(module, nn.Conv2d) and module.stride == (1, 1))
     if not known:
         raise ValueError(f"module: got {module}, expected a layer that docs/site/_static/network.js knows")

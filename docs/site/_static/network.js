@@ -107,9 +107,11 @@
   }
 
   /** BatchNorm in use: one factor and one offset for each channel. */
-  function affine(layer, x) {
+  function norm(layer, x) {
     const area = x.side * x.side;
-    return { data: x.data.map((v, n) => v * layer.weight[Math.floor(n / area)] + layer.bias[Math.floor(n / area)]), side: x.side };
+    const factor = layer.weight.map((w, c) => w / Math.sqrt(layer.var[c] + layer.eps));
+    const at = (v, c) => (v - layer.mean[c]) * factor[c] + layer.bias[c];
+    return { data: x.data.map((v, n) => at(v, Math.floor(n / area))), side: x.side };
   }
 
   const relu = (_layer, x) => ({ data: x.data.map((v) => Math.max(0, v)), side: x.side });
@@ -142,7 +144,7 @@
     return { data: y, side };
   }
 
-  const KINDS = { conv, up, affine, relu, residual, resize, fold: (layer, x) => ({ data: x.data, side: layer.side }) };
+  const KINDS = { conv, up, norm, relu, residual, resize, fold: (layer, x) => ({ data: x.data, side: layer.side }) };
   const run = (layers, x) => layers.reduce((value, layer) => KINDS[layer.kind](layer, value), x);
 
   const softplus = (v) => (v > 20 ? v : Math.log1p(Math.exp(v)));
@@ -165,7 +167,7 @@
       const numbers = unpack(atlas.numbers);
       const take = ([start, count]) => numbers.subarray(start, start + count);
       const layers = (list) =>
-        list.map((l) => ({ ...l, ...(l.bias && { weight: take(l.weight), bias: take(l.bias) }), ...(l.layers && { layers: layers(l.layers) }) }));
+        list.map((l) => ({ ...l, ...(l.bias && { weight: take(l.weight), bias: take(l.bias) }), ...(l.var && { mean: take(l.mean), var: take(l.var) }), ...(l.layers && { layers: layers(l.layers) }) }));
       Object.assign(this, atlas, { prior: layers(atlas.prior), decoder: layers(atlas.decoder) });
       this.memory = take(atlas.memory);
       this.channels = this.memory.length / this.memory_size ** 2;
