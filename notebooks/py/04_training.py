@@ -137,7 +137,7 @@ optimizer.step()
 print(f"gradient norm {norm:.1f}, scaled down to {config.clip_norm:.0f} if above it")
 
 # %% [markdown]
-# 784 fair coins cost $784 \ln 2$ nats; an untrained decoder is worse, since random guesses that are sure of themselves cost more than coins. Fetch, bound, zero the
+# 784 fair coins cost $784 \ln 2$ nats. This untrained decoder knows nothing yet either: its recon is near that. Fetch, bound, zero the
 # gradients, backward, clip, step: that is all. `kpp.fit` is the same lines, with a log, a checkpoint, and a check that the loss is finite. Read it:
 
 # %%
