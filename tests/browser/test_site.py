@@ -282,6 +282,7 @@ def test_arrow_keys_move_the_key_by_one_pixel(explorer):
 
 
 def test_every_control_does_its_part_by_keyboard_alone(explorer):
+    assert not explorer.locator(".kpp-which").is_visible()  # one key: there is nothing to choose
     seen = [digit(explorer)]
     for control, press in (("x", "ArrowRight"), ("y", "PageDown")):
         explorer.get_by_label(control, exact=True).focus()

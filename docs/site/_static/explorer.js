@@ -14,7 +14,7 @@
     <div class="kpp-seen">
       <div class="kpp-panels">
         <figure><div class="kpp-blocks"></div><figcaption>blocks</figcaption></figure>
-        <figure><canvas class="kpp-prior" width="300" height="224" role="img"></canvas><figcaption>prior of z, −5 to 5: mean, one std</figcaption></figure>
+        <figure><canvas class="kpp-prior" width="300" height="224" role="img"></canvas><figcaption>prior of z, −15 to 15: mean, one std</figcaption></figure>
         <figure><canvas class="kpp-picture" role="img"></canvas><figcaption>decoded from the mean</figcaption></figure>
       </div>
       <p class="kpp-says" role="status" aria-live="polite"></p>
@@ -276,12 +276,12 @@
     pen.putImageData(image, 0, 0);
   }
 
-  /** Each mean with a bar of one standard deviation each way, from -5 to 5. */
+  /** Each mean with a bar of one standard deviation each way, from -15 to 15. */
   function paintPrior(canvas, { mean, std }, style) {
     const pen = canvas.getContext("2d");
     const ink = style.getPropertyValue("--color-foreground-primary") || "#000";
     const faint = style.getPropertyValue("--color-foreground-muted") || "#777";
-    const at = (v) => (1 - (Math.max(-5, Math.min(5, v)) + 5) / 10) * canvas.height;
+    const at = (v) => (1 - (Math.max(-15, Math.min(15, v)) + 15) / 30) * canvas.height;
     pen.clearRect(0, 0, canvas.width, canvas.height);
     pen.fillStyle = faint;
     pen.fillRect(0, at(0), canvas.width, 1);
