@@ -101,7 +101,7 @@ class Config:
     key_spread: float = number(0.9, above=0)  # content_bn: standard deviation of the key means over the data
     key_log_var: float = number(0.0)  # added to the network's log-variance: where q(y) starts
     # squash="cells": how many standard deviations of q(y) a border of its cell is away
-    key_margin: float = number(4.0, above=0)
+    key_margin: float = number(4.5, above=0)
     # of q(y): at -7 a fixed window of s = 0.25 is placed to within a pixel of M. Without a floor, keys that are still
     # cheap (kl_y_warmup) turn into a content code of 30 nats instead of an address
     key_log_var_range: tuple[float, float] = span(-7.0, 2.0)
