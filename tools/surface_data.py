@@ -19,6 +19,7 @@ from surface_pools import (
     count,
     flag,
     generator,
+    maybe,
     model,
     models,
     odd,
@@ -448,9 +449,9 @@ USE = [
         {
             "model": models("allocated", "paper", "vae"),
             "images": SPLITS,
-            "length": count(1, 4, limit=N // 2),
+            "length": maybe(count(1, 4, limit=N // 2)),
             "orders": (values(1), count(1, 2, limit=None)[1].filter(lambda g: "**" not in g.words)),
-            "episodes": count(2, 3),
+            "episodes": maybe(count(2, 3)),
             "scores": (values((), [], ("mean_decoding",)), bads("iw", ("heap",), (1,), 3)),
             "limit": (values(None, 16, 10**9), st.one_of(bads(0, float("nan"), -1, True, 2.5, "9", 1), odd("None"))),
             "baseline": (
