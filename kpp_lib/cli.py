@@ -12,11 +12,10 @@ import torch
 from safetensors import SafetensorError
 
 from .arguments import Parser, checkpoint, device, output_file, plain_streams, positive, run_folder, whole
-from .commands import run_evaluate, run_speedrun, run_study, run_sweep, run_table, run_train
+from .commands import STUDIES, run_evaluate, run_speedrun, run_study, run_sweep, run_table, run_train
 from .config import PRESETS, RECIPES
 from .data.images import DATASETS
 from .evaluation.diagnostics import SCORES
-from .evaluation.studies import STUDIES
 from .training.checkpoint import CheckpointError, pretrained_names
 from .training.distributed import LostWorker
 
@@ -57,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
     )
     _study_arguments(
         commands.add_parser(
-            "study", help="vary one thing, weights fixed: T, noise on the cue, distance of a key", epilog=DATA_HELP
+            "study", help="vary one thing, weights fixed: T, noise on the cue, a key, cells searched", epilog=DATA_HELP
         )
     )
     _sweep_arguments(
@@ -189,7 +188,10 @@ def _study_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("--checkpoint", type=checkpoint, required=True, help="as for evaluate; a model with a memory")
     p.add_argument("--dataset", choices=DATASETS, default="mnist")
     p.add_argument(
-        "--baseline", type=checkpoint, metavar="CHECKPOINT", help="cleanup: a memory-free model to clean with beside it"
+        "--baseline", type=checkpoint, metavar="CHECKPOINT", help="cleanup, keys: a memory-free model beside it"
+    )
+    p.add_argument(
+        "--others", choices=DATASETS, nargs="*", default=[], help="stored: data sets of which no image is stored"
     )
     p.add_argument("--device", type=device, default="cpu", help="cpu, cuda, cuda:N or mps (default: %(default)s)")
     p.add_argument("--out", type=output_file, metavar="FILE", help="write the JSON there")

@@ -8,13 +8,16 @@ import os
 import shlex
 import time
 from pathlib import Path
+from typing import Any
 
 from .arguments import check_device, overrides
 from .config import Config
 from .data.images import load_dataset
 from .evaluation.evaluate import evaluate
+from .evaluation.finding import search, stored
+from .evaluation.plane import keys
 from .evaluation.report import load_report, markdown, text, write_text
-from .evaluation.studies import STUDIES
+from .evaluation.studies import capacity, clean_up, perturbation
 from .sweep.plan import read_plan, train_command
 from .sweep.pool import Sweep, state, table
 from .sweep.speedrun import HEAD, attempts, check_jobs
@@ -23,19 +26,31 @@ from .training.distributed import first_process
 from .training.fit import fit
 from .training.provenance import commit, data_card
 
+STUDIES = {
+    "capacity": capacity,
+    "cleanup": clean_up,
+    "keys": keys,
+    "perturbation": perturbation,
+    "search": search,
+    "stored": stored,
+}
+
 
 def run_study(args: argparse.Namespace) -> None:
     """`kpp study`: JSON, the rows with what they were measured on."""
     model, card = load_model(args.checkpoint, args.device), load_card(args.checkpoint)
     if model.config.write == "none":
         raise ValueError(f"--checkpoint: got {args.checkpoint}, a model without a memory, expected one that has one")
-    bits = "none" if args.study == "cleanup" else "fixed"  # noise goes on grey pictures
-    data = load_dataset(args.dataset, bits, quiet=True)
-    if args.study == "cleanup":
+    data = load_dataset(args.dataset, "none" if args.study == "cleanup" else "fixed", quiet=True)
+    given: dict[str, Any] = {}
+    if args.study in ("cleanup", "keys"):
         baseline = args.baseline or card.get("baseline")
-        rows = STUDIES["cleanup"](model, data.test, load_model(baseline, args.device) if baseline else None)
-    else:
-        rows = STUDIES[args.study](model, data.test)
+        given["baseline"] = load_model(baseline, args.device) if baseline else None
+    if args.study == "keys":  # labels of released bits are guesses
+        given["labelled"] = load_dataset(args.dataset, "dynamic", quiet=True).train
+    if args.study == "stored":
+        given["others"] = {name: load_dataset(name, "fixed", quiet=True).test for name in args.others}
+    rows = STUDIES[args.study](model, data.test, **given)
     about = {"study": args.study, "checkpoint": args.checkpoint, "data": data_card(data), "commit": commit()}
     _put(json.dumps(about | {"rows": rows}, indent=1), args.out)
 

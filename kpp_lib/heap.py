@@ -21,9 +21,9 @@ class Located(NamedTuple):
 
     keys: Tensor  # [B, T, K, 3]: what to read with
     cell: Tensor  # [B, T], numbers of cells, row by row
-    # [B, T], nats: ln p of the image as a noisy copy of what the cell holds, above its ln p as what an empty memory
-    # shows. Low: perhaps not stored; a weak sign, as notebook 03 measures
+    # [B, T], nats: ln p of the image as a noisy copy of what the cell holds, above its ln p as one like all held ones
     margin: Tensor
+    p_value: Tensor  # [B, T]: how often an image that is not stored has so large a margin
 
 
 class Heap:
@@ -61,21 +61,34 @@ class Heap:
         return pixels > 0
 
     @torch.no_grad()
-    def locate(self, x: Tensor, memory: Tensor, near: int | None = None) -> Located:
+    def locate(self, x: Tensor, memory: Tensor) -> Located:
         """Where the images x [B, T, C, H, W], binary or grey, are in `memory` [B, 3, S, S], and how surely.
 
-        near: look at that many cells only, those nearest to the image's content code; None: at all.
+        The p-value is calibrated on the memory itself: each picture that it holds is looked for among the others, as an
+        image that is not stored. For images of one kind a verdict "stored" at p <= a is wrong for about a share a of
+        those that are not (conformal prediction; Vovk et al., 2005). A noisy cue has a smaller margin, so a larger p.
         """
-        x, memory = images_of(self, "x", x, grey=True), self._heap(memory)
-        memory = memory_of(self, memory, len(x))
-        if near is None:
-            cell = self._match(x, self.slot_pictures(memory)[:, None]).argmax(-1)
-        else:
-            cell = self._best_near(x, memory, self._near(near))
-        keys = self.key_model.at(cell).mean
-        held, empty = (self.read_images(m, keys, sampled=False) for m in (memory, torch.zeros_like(memory)))
-        margin = (self._match(x, held[:, :, None]) - self._match(x, empty[:, :, None]))[..., 0]
-        return Located(keys, cell, margin)
+        x = images_of(self, "x", x, grey=True)
+        memory = memory_of(self, self._heap(memory), len(x))
+        held, taken = self.slot_pictures(memory), self.taken(memory)
+        cell, margin = self._margins(x, held, self._filled(memory)[:, None])
+        others = taken[:, None] & ~torch.eye(taken.shape[1], dtype=torch.bool, device=taken.device)  # [B, N, N]
+        absent = self._margins(held.round(), held, others)[1].masked_fill(~taken, -torch.inf)  # [B, N]
+        as_large = (absent[:, None] >= margin[..., None]).sum(-1)
+        return Located(self.key_model.at(cell).mean, cell, margin, (1 + as_large) / (1 + taken.sum(1, keepdim=True)))
+
+    def _margins(self, x: Tensor, held: Tensor, among: Tensor) -> tuple[Tensor, Tensor]:
+        """Cell and margin [B, T] of each x among those of the pictures held [B, N, C, H, W] that `among` [B, T or 1, N]
+        names; -inf where it names none."""
+        best, cell = self._match(x, held[:, None]).masked_fill(~among, -torch.inf).max(-1)
+        share = among / among.sum(-1, keepdim=True).clamp(min=1)
+        like_all = torch.einsum("btn,bnchw->btchw", share, held)[:, :, None]
+        return cell, best - self._match(x, like_all)[..., 0]
+
+    def _filled(self, memory: Tensor) -> Tensor:
+        """The cells to search, [B, N]: those that hold an image; in an empty memory all, which are alike."""
+        taken = self.taken(memory)
+        return taken | ~taken.any(1, keepdim=True)
 
     def _cell_of_pixel(self) -> Tensor:
         """The number of the cell that each pixel of a memory belongs to: [S, S]."""

@@ -29,7 +29,7 @@ class Reading:
         return posterior._replace(q_y=self.look_up(x, memory)) if self.searches else posterior
 
     def look_up(self, x: Tensor, memory: Tensor, held: Tensor | None = None, near: int | None = None) -> Independent:
-        """q(Y | X, M): for each image the cell whose picture it is most likely a noisy copy of, at that cell's spread.
+        """q(Y | X, M): for each image the filled cell whose picture it is most likely a noisy copy of, at its spread.
 
         x [B, T, C, H, W], binary or grey, memory [B, 3, S, S]. Cells are read and decoded at their means; a bit of x
         differs from the picture with probability `lookup_flip`. The Dynamic Kanerva Machine (Wu et al., 2018) too
@@ -42,7 +42,9 @@ class Reading:
         with torch.no_grad():
             if near is None:
                 pictures = self.slot_pictures(memory) if held is None else held
-                cell = self._match(x, pictures[:, None]).argmax(dim=-1)
+                match = self._match(x, pictures[:, None])
+                empty = ~self._filled(memory)[:, None] if self.searches else match.new_zeros(1, dtype=torch.bool)
+                cell = match.masked_fill(empty, -torch.inf).argmax(-1)
             else:
                 cell = self._best_near(x, memory, self._near(near))
         return self.key_model.at(cell)
@@ -63,7 +65,9 @@ class Reading:
         cells = self.key_model.nearest(self._encode(x).code, near)  # [B, T, n]
         keys = self.key_model.at(cells.flatten(1)).mean  # [B, T*n, K, 3]
         pictures = self.read_images(memory, keys, sampled=False).unflatten(1, cells.shape[1:])
-        return cells.gather(-1, self._match(x, pictures).argmax(-1, keepdim=True))[..., 0]
+        filled = self._filled(memory)[:, None].expand(-1, cells.shape[1], -1).gather(-1, cells)
+        match = self._match(x, pictures).masked_fill(~filled, -torch.inf)  # alike, if all are empty: the nearest
+        return cells.gather(-1, match.argmax(-1, keepdim=True))[..., 0]
 
     def _near(self, near: int) -> int:
         if self.config.keys != "allocated":

@@ -56,16 +56,52 @@ def test_an_empty_memory_has_no_taken_cells():
     assert not heap().taken(torch.zeros(3, 3, 32, 32)).any()
 
 
-def test_the_margin_is_higher_for_what_is_stored_than_for_an_empty_cell():
+def test_what_is_stored_is_told_from_what_is_not():
+    """By hand: ln p of a copy with flipped bits, and of the mean of what is held; p-values from the held pictures."""
+    model, held = heap(), pictures(2, 9)
+    taken = torch.ones(2, 9, dtype=torch.bool)
+    taken[:, 7:] = False
+    memory = torch.zeros(2, 3, 32, 32)
+    model.slot_pictures, model.taken = lambda m: held, lambda m: taken
+    x = torch.cat([held[:, 3:4], pictures(2, 1, seed=5)], 1)
+    found, flip = model.locate(x, memory), model.config.lookup_flip
+
+    def likelihood(image, ink):
+        p = ink + (1 - 2 * ink) * flip
+        return float((image * p.log() + (1 - image) * (1 - p).log()).sum())
+
+    def margin(image, others):
+        return max(likelihood(image, p) for p in others) - likelihood(image, others.mean(0))
+
+    for b in range(2):
+        absent = [margin(held[b, i], torch.cat([held[b, :i], held[b, i + 1 : 7]])) for i in range(7)]
+        for t in range(2):
+            mine = margin(x[b, t], held[b, :7])
+            assert float(found.margin[b, t]) == pytest.approx(mine, rel=1e-4)
+            assert float(found.p_value[b, t]) == pytest.approx((1 + sum(a >= mine for a in absent)) / 8)
+        assert found.cell[b, 0] == 3 and found.p_value[b, 0] == pytest.approx(1 / 8)
+    assert (found.p_value[:, 1] > found.p_value[:, 0]).all()
+
+
+def test_nothing_is_found_in_an_empty_memory_and_one_image_is_found_alone():
     model, x = heap(), pictures(2, 4)
-    memory = model.write(x)
-    found = model.locate(x, memory)
-    assert found.keys.shape == (2, 4, 1, 3) and found.cell.shape == found.margin.shape == (2, 4)
-    assert torch.equal(model.locate(x, torch.zeros_like(memory)).margin, torch.zeros(2, 4))
-    near = model.locate(x, memory, near=9)
-    torch.testing.assert_close(near.margin, found.margin, atol=1e-2, rtol=0)  # nine are all
-    with pytest.raises(ValueError, match="near: got 0"):
-        model.locate(x, memory, near=0)
+    empty = model.locate(x, torch.zeros(2, 3, 32, 32))
+    torch.testing.assert_close(empty.p_value, torch.ones(2, 4))
+    alone = model.locate(x, model.write(x[:, :1]))
+    assert len(set(alone.cell[0].tolist())) == 1 and alone.margin.abs().max() < 1e-3  # the one picture is the mean too
+    torch.testing.assert_close(alone.p_value, torch.full((2, 4), 0.5))
+    assert model.taken(model.write(x[:, :1]))[0, alone.cell[0, 0]]
+
+
+@pytest.mark.parametrize("near", [None, 4])
+def test_an_empty_cell_is_not_looked_in(near):
+    model, x = heap(), pictures(2, 4)
+    memory = model.write(x[:, :2])
+    filled = {tuple(k) for k in model.encode(x[:, :2]).place.flatten(0, 2).tolist()}
+    if near is None:
+        assert {tuple(k) for k in model.look_up(x, memory, near=near).mean.flatten(0, 2).tolist()} <= filled
+    own = model.look_up(x[:, :2], memory, near=near).mean
+    assert {tuple(k) for k in own.flatten(0, 2).tolist()} <= filled
 
 
 def test_more_images_get_smaller_cells_of_the_same_weights():

@@ -60,6 +60,7 @@ def one_image() -> tuple[Pool, Pool]:
 def right_margin(result: Any, **args: Any) -> None:
     finite(B, T, K, 3)(result.keys)
     finite(B, T)(result.margin)
+    assert ((result.p_value > 0) & (result.p_value <= 1)).all()
     assert result.cell.shape == (B, T) and 0 <= int(result.cell.min()) <= int(result.cell.max()) < T
 
 
@@ -86,8 +87,8 @@ HEAP = [
     Door("model.free", lambda m, memory, key: m.free(memory, key), {"m": CELLED, "memory": memory(), "key": keys(B, T, K)},
          finite(B, 3, S, S)),
     Door("model.taken", lambda m, memory: m.taken(memory), {"m": CELLED, "memory": memory(anyhow=True)}, right_taken),
-    Door("model.locate", lambda m, x, memory, near: m.locate(x, memory, near),
-         {"m": CELLED, "x": images(True), "memory": memory(), "near": maybe(count())}, right_margin),
+    Door("model.locate", lambda m, x, memory: m.locate(x, memory), {"m": CELLED, "x": images(True), "memory": memory()},
+         right_margin),
     Door("model.holding", lambda m, length: m.holding(length).config.length, {"m": CELLED, "length": count(most=40)},
          lambda result, **args: None),
     Door("model.look_up near", lambda m, x, memory, near: m.look_up(x, memory, near=near),

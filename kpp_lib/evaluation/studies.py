@@ -37,7 +37,7 @@ def capacity(
     `evaluate` does.
     """
     rows = []
-    for length in _several("lengths", lengths):
+    for length in several("lengths", lengths):
         report = evaluate(model, images, length, orders=1, scores=("retrieval_shuffled",), limit=limit)
         rows.append({"T": length} | {name: score["mean"] for name, score in report["scores"].items()})
     return rows
@@ -62,9 +62,9 @@ def clean_up(
     if baseline is not None:
         check_kind("baseline", baseline, VAE, "a model without a memory, recipe vae")
     strengths = STRENGTHS if strengths is None else check_kind("strengths", strengths, Mapping, "{kind: strengths}")
-    strengths = {check_choice("strengths", k, KINDS): _several("strengths", v) for k, v in strengths.items()}
+    strengths = {check_choice("strengths", k, KINDS): several("strengths", v) for k, v in strengths.items()}
     steps = check_count("steps", steps)
-    grey, rows = _episodes(images, model, episodes, binary=False), []
+    grey, rows = episodes_of(images, model, episodes, binary=False), []
     for kind, levels in strengths.items():
         for strength in levels:
             for reader, error in _cleaned(model, baseline, grey, kind, strength, steps).items():
@@ -99,8 +99,8 @@ def perturbation(
     images: binary. A row per standard deviation of the perturbation (section 4.1.1); None stands for fresh random keys.
     Raises ValueError for another kind of argument, and for grey images.
     """
-    stds = [None if s is None else check_number("stds", s, least=0) for s in _several("stds", stds)]
-    x = _episodes(images, model, episodes)
+    stds = [None if s is None else check_number("stds", s, least=0) for s in several("stds", stds)]
+    x = episodes_of(images, model, episodes)
     memory = model.write(x)
     y = model.infer(x, memory).q_y.mean
     home, noise = model.read_images(memory, y, sampled=False), torch.randn(y.shape, generator=seeded(3)).to(y)
@@ -108,14 +108,14 @@ def perturbation(
     return [{"std": s, "change": 100 * (m - home).abs().mean().item()} for s, m in zip(stds, moved, strict=True)]
 
 
-def _several(name: str, values: Any) -> list[Any]:
+def several(name: str, values: Any) -> list[Any]:
     """A list of at least one item, from any sequence but a word."""
     if not isinstance(values, Sequence) or isinstance(values, str | bytes) or not values:
         raise wrong(name, values, "a list of at least one")
     return list(values)
 
 
-def _episodes(images: Images, model: KanervaPlusPlus, episodes: int, binary: bool = True) -> Tensor:
+def episodes_of(images: Images, model: KanervaPlusPlus, episodes: int, binary: bool = True) -> Tensor:
     """The first `episodes` episodes of the model's length in a fixed order, [B, T, C, H, W]."""
     check_kind("model", model, KanervaPlusPlus, "a model with a memory")
     check_split(images, model.config, binary)
@@ -126,6 +126,3 @@ def _episodes(images: Images, model: KanervaPlusPlus, episodes: int, binary: boo
         )
     batch = next(Episodes(images, model.config.length, episodes, seed=0).cover())
     return batch.x.to(next(model.parameters()).device)
-
-
-STUDIES = {"capacity": capacity, "cleanup": clean_up, "perturbation": perturbation}

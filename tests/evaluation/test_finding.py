@@ -1,0 +1,73 @@
+"""Studies of the search: what is found, and what is not stored, by models whose answers are known."""
+
+import pytest
+import torch
+from tiny_model import bars, tiny
+
+from kpp_lib import Images, seeded
+from kpp_lib.evaluation.finding import auroc, flipped, search, stored
+
+
+def noise(n, seed=0):
+    return Images((torch.rand(n, 1, 28, 28, generator=seeded(seed)) < 0.5).byte(), None, True)
+
+
+def perfect(model, monkeypatch):
+    """A memory whose cells hold the images themselves: the last ones written, placed by the allocator."""
+    written = {}
+
+    def write(x, posterior=None):
+        place = (model.encode(x) if posterior is None else posterior).place
+        cells = torch.cdist(model.window(place)[:, :, 0, 1:], model.key_model.places.expand(len(x), -1, -1)).argmin(-1)
+        held = torch.zeros(len(x), len(model.key_model.places), *x.shape[2:])
+        written["held"] = held.scatter(1, cells[..., None, None, None].expand_as(x), x)
+        written["taken"] = torch.zeros(held.shape[:2], dtype=torch.bool).scatter(1, cells, True)
+        return torch.ones(len(x), 3, 32, 32)
+
+    monkeypatch.setattr(model, "write", write)
+    monkeypatch.setattr(model, "slot_pictures", lambda memory: written["held"])
+    monkeypatch.setattr(model, "taken", lambda memory: written["taken"])
+    return model
+
+
+def test_auroc_by_hand():
+    assert auroc(torch.tensor([3.0, 1.0]), torch.tensor([2.0, 1.0])) == pytest.approx((2 + 0.5) / 4)
+    assert auroc(torch.tensor([2.0]), torch.tensor([0.0, 1.0])) == 1
+
+
+def test_flipped_bits_are_as_many_as_asked_for():
+    x = torch.zeros(4, 4, 1, 28, 28)
+    assert torch.equal(flipped(x, 0.0, 0), x) and torch.equal(flipped(x, 1.0, 0), 1 - x)
+    assert float(flipped(x, 0.2, 0).mean()) == pytest.approx(0.2, abs=0.02)
+
+
+def test_a_perfect_memory_tells_what_is_not_stored(monkeypatch):
+    model = perfect(tiny(length=16, memory_size=32), monkeypatch)
+    rows = stored(model, noise(160), {"squares": bars(64)}, flips=(0.0, 0.1), episodes=4)
+    assert [(r["flip"], r["others"]) for r in rows] == [(0.0, "the same"), (0.0, "squares"), (0.1, "the same"), (0.1, "squares")]
+    assert all(r["auroc"] == 1 and r["found"]["0.1"] == 1 for r in rows)
+    assert rows[0]["false_alarms"]["0.2"] < 0.4 and rows[0]["false_alarms"]["0.05"] == 0  # 1 / 17 is the least p
+
+
+def test_the_search_looks_at_as_many_cells_as_it_says():
+    model = tiny(length=9)
+    rows = search(model, bars(40), lengths=(4, 16), near=(1, 4, None), limit=32)
+    assert [(r["T"], r["near"], r["pictures"]) for r in rows] == [
+        (4, 1, 1), (4, 4, 4), (4, None, 9), (16, 1, 1), (16, 4, 4), (16, None, 16)]  # fmt: skip
+    assert all(0 <= r[k] <= 1 for r in rows for k in ("found", "found_noisy"))
+
+
+def test_one_look_finds_what_lies_where_its_code_is(monkeypatch):
+    """T = 1: an image is written into the cell nearest to its code, so one look is enough."""
+    rows = search(tiny(length=9), bars(40), lengths=(1,), near=(1,), flip=0.0, limit=16)
+    assert rows[0]["found"] == rows[0]["found_noisy"] == 1
+
+
+@pytest.mark.parametrize("call", [search, stored])
+def test_errors_name_the_argument(call):
+    with pytest.raises(ValueError, match="model: got keys='slots', expected keys='allocated'"):
+        call(tiny("slots"), bars(40))
+    with pytest.raises(ValueError, match="images: got 3 images, expected at least two episodes"):
+        call(tiny(), bars(3), **({"lengths": (4,)} if call is search else {}))
+    with pytest.raises(ValueError, match="flip"):
+        call(tiny(), bars(40), **({"flip": 2.0} if call is search else {"flips": (2.0,)}))
