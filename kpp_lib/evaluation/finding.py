@@ -20,8 +20,8 @@ from .studies import several
 
 FLIPS = (0.0, 0.1, 0.2)  # share of a cue's bits that are flipped
 LEVELS = (0.05, 0.1, 0.2)  # p-values up to which an image is called stored
-LENGTHS = (8, 32, 64, 128)
-NEAR = (1, 2, 4, 9, 16, None)
+LENGTHS = (8, 32, 128)
+NEAR = (1, 4, 9, 16, None)
 
 
 @torch.no_grad()
@@ -31,7 +31,7 @@ def search(
     lengths: Sequence[int] = LENGTHS,
     near: Sequence[int | None] = NEAR,
     flip: float = 0.1,
-    limit: int = 1024,
+    limit: int = 256,
 ) -> list[dict[str, Any]]:
     """The local search: what a look at the cells nearest to an image's code costs and misses, by T.
 
