@@ -3,10 +3,12 @@
 Images are 2 x 2 bits: there are 16, so p(x|M) can be summed over all of them. A tiny model is *trained* on episodes
 of four distinct images, because only a model that has learned to exploit its objective shows where the
 objective leaks. Three checks: the probabilities sum to one, no total is below -ln p(x|M), and the mean over distinct
-images is at least ln T. Each mutant is trained on its own broken objective, and at least one check must reject it.
+images is at least ln T. Each mutant goes on from the trained model on its own broken objective, and at least one check
+must reject it.
 """
 
 import math
+from copy import copy, deepcopy
 from functools import cache
 
 import pytest
@@ -30,6 +32,7 @@ CONFIGS = {  # keys as cheap as the bound allows: the mutants' room to leak
     "cells": Config.preset("tiny", "cells", map_widths=(8, 16), key_margin=2.0, **COMMON),
 }
 STEPS = {"slots": 800, "allocated": 1000, "cells": 600}
+MUTANT_STEPS = {"slots": 200, "allocated": 250}
 BATCH = {"slots": 32, "allocated": 12, "cells": 12}  # episodes a step
 
 
@@ -109,15 +112,16 @@ def written_with_the_sample(model, x, generator):
 @cache
 @torch.enable_grad()
 def trained(objective, kind):
-    """The tiny model trained on `objective`, KLs phased in, in eval mode."""
+    """The tiny model trained on `objective`, in eval mode: from the start with KLs phased in, a mutant from there on."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = small_model(kind).train()
-    generator, optimizer, steps = seeded(0), torch.optim.Adam(model.parameters(), lr=1e-2), STEPS[kind]
+        new = objective is honest
+        model = (small_model(kind) if new else deepcopy(trained(honest, kind))).train()
+    steps = (STEPS if new else MUTANT_STEPS)[kind]
+    generator, optimizer = seeded(0), torch.optim.Adam(model.parameters(), lr=1e-2)
     for step in range(steps):
-        beta_z, beta_y = (
-            min(1.0, max(0.0, step / steps - start) / 0.3) for start in (0.2, 0.4)
-        )  # read first, pay later
+        read_first = (0.2, 0.4) if new else (-1.0, -1.0)
+        beta_z, beta_y = (min(1.0, max(0.0, step / steps - start) / 0.3) for start in read_first)
         loss = objective(model, episodes(BATCH[kind], generator), generator).mean().weighted(beta_z, beta_y)
         optimizer.param_groups[0]["lr"] = 1e-2 * min(1.0, (step + 1) / 30, (steps - step) / (0.3 * steps))
         optimizer.zero_grad()
@@ -192,8 +196,20 @@ def test_a_key_looked_up_in_the_memory_leaves_it_a_bound(kind):
     assert violations(looked_up, kind, trained_on=honest) == set()
 
 
+def test_a_cell_paid_for_wider_than_it_is_read_is_rejected():
+    """Keys charged for a spread that leaves their cell, and read at the mean: no training is needed to gain by it."""
+
+    def wide(model, x, generator):
+        keys, q = copy(model.key_model), model.encode(x)
+        keys.config = keys.config.replace(key_margin=0.7)
+        charged = q._replace(q_y=keys.at(keys.allocated(q.code)))
+        return terms(model, x, charged, model.write(x, q), generator, y=q.q_y.mean)
+
+    assert "ln T" in violations(wide, "cells", trained_on=honest)
+
+
 MUTANTS = [("slots", m) for m in (half_sigma, mean_decoding, kl_over_t, written_with_the_sample)]
-MUTANTS += [("allocated", m) for m in (half_sigma, mean_decoding, written_with_the_sample)] + [("cells", mean_decoding)]
+MUTANTS += [("allocated", m) for m in (half_sigma, mean_decoding, written_with_the_sample)]
 
 
 @pytest.mark.parametrize(("kind", "mutant"), MUTANTS)
