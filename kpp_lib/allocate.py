@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributions import Independent
 
-from .bound import normal
 from .config import Config, cells_for
+from .cut import cut_normal
 from .encoder import map_width
 from .keys import ContentKeys, SlotKeys, cell_keys, cell_places, key_posterior
 
@@ -49,7 +49,7 @@ class AllocatedKeys(SlotKeys):
         """q(y) of every cell, batch shape [N]."""
         n, of_training, k = self.side, math.isqrt(len(self.log_var)), self.config.reads
         if self.config.squash == "cells":
-            return within(n, self.config.key_margin, k, self.log_var)
+            return within(n, k, self.log_var)
         log_var = self.log_var
         if n != of_training:
             grid = log_var.flatten(1).T.view(1, 3 * k, of_training, of_training)
@@ -79,28 +79,19 @@ def in_plane(code: Tensor) -> Tensor:
     return torch.erf(code.detach() / math.sqrt(2))
 
 
-def within(side: int, margin: float, reads: int, like: Tensor) -> Independent:
-    """q(y) of every cell of squash="cells", batch shape [side * side], event shape [K, 3]: as wide as keeps each border
-    of the cell `margin` standard deviations away from the mean.
+def within(side: int, reads: int, like: Tensor) -> Independent:
+    """q(y) of every cell of squash="cells", batch shape [side * side], event shape [K, 3]: p(y), cut to the cell.
 
-    What a key costs falls with its spread, and what is read does not change until it leaves its cell. A cell at the rim
-    is open on one side; there the mean is where KL[q || N(0, 1)] is least.
+    What is read does not change until a key leaves its cell, and this one never does. It costs -ln of the cell's
+    probability under p(y), and no q(y) that stays in the cell costs less.
     """
-    borders = torch.atanh(2 * torch.arange(1, side, device=like.device, dtype=like.dtype) / side - 1)
-    mean, std = (borders[1:] + borders[:-1]) / 2, (borders[1:] - borders[:-1]) / 2 / margin  # all but the outer cells
-    if side == 1:
-        mean, std = torch.zeros_like(like.flatten()[:1]), torch.ones_like(like.flatten()[:1])
-    else:
-        a, b = margin, borders[-1:]  # mean = b + a std, and the derivative of the KL is 0: a quadratic equation
-        wide = (-a * b + (a**2 * b**2 + 4 * (a**2 + 1)).sqrt()) / (2 * (a**2 + 1))
-        far = b + a * wide
-        mean, std = torch.cat([-far, mean, far]), torch.cat([wide, std, wide])
-    across = [torch.stack([v.repeat(side), v.repeat_interleave(side)], -1) for v in (mean, std)]  # [N, 2]
-    mean, std = (
-        F.pad(v, (1, 0), value=rest).unsqueeze(1).expand(-1, reads, -1)
-        for v, rest in zip(across, (0.0, 1.0), strict=True)
+    ticks = 2 * torch.arange(side + 1, device=like.device, dtype=like.dtype) / side - 1
+    borders = torch.atanh(ticks)  # from -inf to inf
+    low, high = (
+        F.pad(torch.stack([v.repeat(side), v.repeat_interleave(side)], -1), (1, 0), value=rest)  # [N, 3]
+        for v, rest in ((borders[:-1], -torch.inf), (borders[1:], torch.inf))
     )
-    return normal(mean, std, 2)
+    return cut_normal(*(v.unsqueeze(1).expand(-1, reads, -1) for v in (low, high)), 2)
 
 
 class ContentCode(nn.Module):

@@ -8,6 +8,7 @@ Gaussian that it describes has to be sampled with sigma * epsilon.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal, kl_divergence
 
+from .cut import CutNormal, cut_normal
 from .draws import Share, draw
 from .inputs import check_log_weights
 
@@ -99,7 +101,7 @@ def sample(p: Independent, generator: torch.Generator | Share | Tensor | None = 
     a CPU generator gives the same draw whatever device the model is on. In place of a generator: epsilon itself.
     """
     noise = generator if isinstance(generator, Tensor) else epsilon(p.mean.shape, p.mean, generator)
-    return p.mean + p.stddev * noise
+    return p.base_dist.at(noise) if isinstance(p.base_dist, CutNormal) else p.mean + p.stddev * noise
 
 
 def epsilon(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | Share | None) -> Tensor:
@@ -108,14 +110,21 @@ def epsilon(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | S
 
 
 def rows(p: Independent, which: slice | Tensor) -> Independent:
-    """The part of a batch of Gaussians that `which` takes along its first dimension."""
-    return normal(p.mean[which], p.stddev[which], p.reinterpreted_batch_ndims)
+    """The part of a batch of Gaussians, whole or cut, that `which` takes along its first dimension."""
+    return _each(p, lambda v: v[which])
 
 
 def regroup(p: Independent, b: int, t: int) -> Independent:
     """The same Gaussians in another batch shape [b, t], such as each image as an episode of its own."""
-    mean, std = (v.reshape(b, t, *v.shape[2:]) for v in (p.mean, p.stddev))
-    return normal(mean, std, p.reinterpreted_batch_ndims)
+    return _each(p, lambda v: v.reshape(b, t, *v.shape[2:]))
+
+
+def _each(p: Independent, change: Callable[[Tensor], Tensor]) -> Independent:
+    """The same kind of distribution with its two parameters changed."""
+    base, dims = p.base_dist, p.reinterpreted_batch_ndims
+    if isinstance(base, CutNormal):
+        return cut_normal(change(base.low), change(base.high), dims)
+    return normal(change(base.mean), change(base.stddev), dims)
 
 
 def product(p: Independent, q: Independent) -> Independent:

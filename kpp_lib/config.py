@@ -100,8 +100,6 @@ class Config:
     window: float = number(0.25, above=0, most=1)
     key_spread: float = number(0.9, above=0)  # content_bn: standard deviation of the key means over the data
     key_log_var: float = number(0.0)  # added to the network's log-variance: where q(y) starts
-    # squash="cells": how many standard deviations of q(y) a border of its cell is away
-    key_margin: float = number(4.0, above=0)
     # of q(y): at -7 a fixed window of s = 0.25 is placed to within a pixel of M. Without a floor, keys that are still
     # cheap (kl_y_warmup) turn into a content code of 30 nats instead of an address
     key_log_var_range: tuple[float, float] = span(-7.0, 2.0)
@@ -296,8 +294,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "allocated": _PLACED | dict(keys="allocated"),
     # the same, but a key reads the whole cell that it lies in: no more than a cell's number is paid for, and nothing is
     # read between cells
-    "cells": _PLACED
-    | dict(keys="allocated", squash="cells", key_margin=4.5, write_window=0.0, block_size=12, write_size=12),
+    "cells": _PLACED | dict(keys="allocated", squash="cells", write_window=0.0, block_size=12, write_size=12),
     # written and read by the position in the episode: a random-access memory, the contrast
     "slots": _PLACED | dict(keys="slots"),
     # the address is computed from the image alone, as in the paper, and in part a code of the kind of digit, so the

@@ -186,7 +186,8 @@ def python(*argv, **options):
 ALL_THAT_PRINTS = f"""
 import contextlib, io, sys
 from kpp_lib import cli
-for argv in ([["--help"]] + [[c, "--help"] for c in ("tour", "train", "evaluate", "study", "sweep", "speedrun", "table")]
+commands = "tour train evaluate study sweep speedrun table".split()
+for argv in ([["--help"]] + [[c, "--help"] for c in commands]
              + [["table", {str(REPORT)!r}], ["sweep", "experiments/smoke.toml", "--list"], ["table", "\u00b1.json"]]):
     try:
         print(argv[-1].isascii(), cli.main(argv))

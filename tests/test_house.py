@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "kpp_lib"
 # From the ground up; a folder is one place, and a file that stands alone is one too.
 FLOORS = (
     ("inputs",),
-    ("draws",),
+    ("cut", "draws"),
     ("fields",),
     ("config", "bound", "likelihood", "layers", "data"),
     ("encoder", "keys", "memory", "decoder"),

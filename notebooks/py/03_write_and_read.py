@@ -916,7 +916,7 @@ fig
 # %%
 larger = (there.margin.flatten()[:, None] > not_there.margin.flatten()).float().mean()
 print(f"margin, median: stored {there.margin.median():.0f}, not stored {not_there.margin.median():.0f} nats")
-print(f"of two images, one stored and one not, the stored one has the larger margin in {larger:.1%} of the pairs (AUROC)")
+print(f"AUROC: of a stored image and one that is not, the stored one has the larger margin in {larger:.1%} of the pairs")
 for level in (0.05, 0.1, 0.2):
     found, wrong = ((f.p_value <= level).float().mean() for f in (there, not_there))
     print(f"called stored at p <= {level}: {found:.0%} of those that are, {wrong:.0%} of those that are not")

@@ -44,7 +44,12 @@ def test_flipped_bits_are_as_many_as_asked_for():
 def test_a_perfect_memory_tells_what_is_not_stored(monkeypatch):
     model = perfect(tiny(length=16, memory_size=32), monkeypatch)
     rows = stored(model, noise(160), {"squares": bars(64)}, flips=(0.0, 0.1), episodes=4)
-    assert [(r["flip"], r["others"]) for r in rows] == [(0.0, "the same"), (0.0, "squares"), (0.1, "the same"), (0.1, "squares")]
+    assert [(r["flip"], r["others"]) for r in rows] == [
+        (0.0, "the same"),
+        (0.0, "squares"),
+        (0.1, "the same"),
+        (0.1, "squares"),
+    ]
     assert all(r["auroc"] == 1 and r["found"]["0.1"] == 1 for r in rows)
     assert rows[0]["false_alarms"]["0.2"] < 0.4 and rows[0]["false_alarms"]["0.05"] == 0  # 1 / 17 is the least p
 

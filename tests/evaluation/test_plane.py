@@ -13,7 +13,9 @@ from kpp_lib.training.fit import new_model
 def kinds(n, seed=0):
     """Three kinds of picture: a bar across, a bar down, a square; each at a random place."""
     g, pixels, labels = seeded(seed), torch.zeros(n, 1, 28, 28, dtype=torch.uint8), torch.arange(n) % 3
-    for picture, kind, (top, left) in zip(pixels, labels, torch.randint(0, 8, (n, 2), generator=g).tolist(), strict=True):
+    for picture, kind, (top, left) in zip(
+        pixels, labels, torch.randint(0, 8, (n, 2), generator=g).tolist(), strict=True
+    ):
         high, wide = ((4, 20), (20, 4), (12, 12))[kind]
         picture[:, top : top + high, left : left + wide] = 1
     return Images(pixels, labels, True)
