@@ -72,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
     table = commands.add_parser("table", help="reports of `kpp evaluate --json` or `kpp sweep` as one Markdown table")
     table.add_argument("reports", nargs="+", metavar="FILE", help="JSON files")
     table.add_argument("--scores", nargs="+", metavar="SCORE", help="only these rows, in this order")
+    table.add_argument("--over-seeds", action="store_true", help="runs that differ in their seed as one column")
     table.add_argument("--out", type=output_file, metavar="FILE", help="write the table there")
     table.set_defaults(run=run_table)
     return main

@@ -16,7 +16,7 @@ from .data.images import load_dataset
 from .evaluation.evaluate import evaluate
 from .evaluation.finding import search, stored
 from .evaluation.plane import keys
-from .evaluation.report import load_report, markdown, text, write_text
+from .evaluation.report import load_report, markdown, over_seeds, text, write_text
 from .evaluation.studies import capacity, clean_up, perturbation
 from .sweep.plan import read_plan, train_command
 from .sweep.pool import Sweep, state, table
@@ -89,7 +89,8 @@ def run_evaluate(args: argparse.Namespace) -> None:
 
 def run_table(args: argparse.Namespace) -> None:
     """`kpp table`."""
-    _put(markdown([load_report(file) for file in args.reports], args.scores), args.out)
+    reports = [load_report(file) for file in args.reports]
+    _put(markdown(over_seeds(reports) if args.over_seeds else reports, args.scores), args.out)
 
 
 def _put(text: str, file: Path | None) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 LABELS = {
@@ -90,6 +91,28 @@ def origin(report: dict[str, Any]) -> str:
     what = "unnamed images" if data is None else f"{data['name']}, {data['bits']} bits, from {data['source']}"
     part = "" if report["images"] == report["of"] else f" of {report['of']:,}"
     return f"{what}; T = {report['T']}, {report['images']:,}{part} images, {report['orders']} order{many}"
+
+
+SAME = ("T", "orders", "images", "recipe", "preset", "data")
+
+
+def over_seeds(reports: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The runs of a sweep that differ in their seed only as one report each: mean and standard deviation over seeds of
+    what each has as its mean. Raises ValueError for runs of one name that differ in more."""
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for report in reports:
+        runs.setdefault(report.get("name") or label(report), []).append(report)
+    return [_merged(name, same) for name, same in runs.items()]
+
+
+def _merged(name: str, reports: list[dict[str, Any]]) -> dict[str, Any]:
+    for key in SAME:
+        if any(r[key] != reports[0][key] for r in reports):
+            raise ValueError(f"reports: got runs {name} of different {key}, expected them to differ in the seed only")
+    shared = [score for score in reports[0]["scores"] if all(score in r["scores"] for r in reports)]
+    values = {score: [r["scores"][score]["mean"] for r in reports] for score in shared}
+    scores = {k: {"mean": fmean(v), "std": stdev(v) if len(v) > 1 else None} for k, v in values.items()}
+    return reports[0] | {"run": f"{name}, {len(reports)} seed{'s' * (len(reports) > 1)}", "scores": scores}
 
 
 def text(report: dict[str, Any]) -> str:

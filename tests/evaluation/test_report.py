@@ -9,7 +9,7 @@ import pytest
 from tiny_model import bar_set, tiny
 
 import kpp_lib as kpp
-from kpp_lib.evaluation.report import load_report, markdown, number, text, write_text
+from kpp_lib.evaluation.report import load_report, markdown, number, over_seeds, text, write_text
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = sorted((ROOT / "results").glob("*.json"))
@@ -101,6 +101,20 @@ def test_rows_can_be_chosen(report):
     assert table.index("| recon") < table.index("| total") and "KL_Z" not in table
     with pytest.raises(ValueError, match="scores: got totals, expected some of total, recon"):
         markdown([report], ["totals"])
+
+
+def test_seeds_of_one_run_are_one_column(report):
+    """Mean and spread over seeds of each seed's mean, whatever the spreads over orders."""
+    seeds = [
+        report | {"name": "mine", "run": f"mine-seed{i}", "scores": {"total": {"mean": v, "std": 5.0}}}
+        for i, v in enumerate((10.0, 12.0, 14.0))
+    ]
+    other = seeds[0] | {"name": "yours"}
+    mine, yours = over_seeds([seeds[0], other, *seeds[1:]])
+    assert mine["run"] == "mine, 3 seeds" and yours["run"] == "yours, 1 seed"
+    assert mine["scores"]["total"] == {"mean": 12.0, "std": 2.0} and yours["scores"]["total"]["std"] is None
+    with pytest.raises(ValueError, match="reports: got runs mine of different T, expected them to differ in the seed"):
+        over_seeds([seeds[0], seeds[1] | {"T": 8}])
 
 
 @pytest.mark.parametrize("file", RESULTS, ids=lambda f: f.stem)
