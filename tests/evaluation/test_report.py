@@ -76,24 +76,29 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     assert [f.read_bytes() for f in tmp_path.iterdir()] == ["± first\n".encode()]
 
 
-def command_of(page):
-    """The files and rows of the `kpp table` line that the page prints above its table."""
-    words = shlex.split(re.search(r"^kpp table (.*)$", page, re.M)[1], comments=True)
-    files, _, rows = " ".join(words).partition(" --scores ")
-    return [ROOT / "results" / f"{name}.json" for name in expand(files)], rows.split() or None
+def commands_of(page):
+    """The files, rows and flag of each `kpp table` line of a page."""
+    for line in re.findall(r"^kpp table (.*)$", page, re.M):
+        words = shlex.split(line, comments=True)
+        seeds = "--over-seeds" in words
+        files, _, rows = " ".join(w for w in words if w != "--over-seeds").partition(" --scores ")
+        yield [ROOT / f for f in expand(files)], rows.split() or None, seeds
 
 
 def expand(files):
-    """results/{a,b}.json, as bash does it: [a, b]."""
-    return re.fullmatch(r"results/\{(.*)\}\.json", files)[1].split(",")
+    """results/{a,b}.json, as bash does it."""
+    start, names, end = re.fullmatch(r"(.*)\{(.*)\}(.*)", files).groups()
+    return [f"{start}{name}{end}" for name in names.split(",")]
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
 def test_the_pages_print_what_their_commands_print(page):
     page = (ROOT / page).read_text()
-    files, rows = command_of(page)
-    assert sorted(files) == RESULTS
-    assert markdown([load_report(file) for file in files], rows) in page
+    shown = list(commands_of(page))
+    assert sorted(shown[0][0]) == RESULTS
+    for files, rows, seeds in shown:
+        reports = [load_report(file) for file in files]
+        assert markdown(over_seeds(reports) if seeds else reports, rows) in page
 
 
 def test_rows_can_be_chosen(report):
