@@ -71,19 +71,11 @@ class Heap:
         x = images_of(self, "x", x, grey=True)
         memory = memory_of(self, self._heap(memory), len(x))
         held, taken = self.slot_pictures(memory), self.taken(memory)
-        cell, margin = self._margins(x, held, self._filled(memory)[:, None])
+        cell, margin = self._margins(x, held[:, None], self._filled(memory)[:, None])
         others = taken[:, None] & ~torch.eye(taken.shape[1], dtype=torch.bool, device=taken.device)  # [B, N, N]
-        absent = self._margins(held.round(), held, others)[1].masked_fill(~taken, -torch.inf)  # [B, N]
+        absent = self._margins(held.round(), held[:, None], others)[1].masked_fill(~taken, -torch.inf)  # [B, N]
         as_large = (absent[:, None] >= margin[..., None]).sum(-1)
         return Located(self.key_model.at(cell).mean, cell, margin, (1 + as_large) / (1 + taken.sum(1, keepdim=True)))
-
-    def _margins(self, x: Tensor, held: Tensor, among: Tensor) -> tuple[Tensor, Tensor]:
-        """Cell and margin [B, T] of each x among those of the pictures held [B, N, C, H, W] that `among` [B, T or 1, N]
-        names; -inf where it names none."""
-        best, cell = self._match(x, held[:, None]).masked_fill(~among, -torch.inf).max(-1)
-        share = among / among.sum(-1, keepdim=True).clamp(min=1)
-        like_all = torch.einsum("btn,bnchw->btchw", share, held)[:, :, None]
-        return cell, best - self._match(x, like_all)[..., 0]
 
     def _filled(self, memory: Tensor) -> Tensor:
         """The cells to search, [B, N]: those that hold an image; in an empty memory all, which are alike."""

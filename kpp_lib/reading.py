@@ -14,6 +14,8 @@ from .inputs import check_count, check_flag, check_generator, check_images, chec
 from .keys import SlotKeys
 from .posterior import Posterior
 
+SURE = 30.0  # nats of margin: what is found near an image's code is not looked for elsewhere
+
 
 class Reading:
     """The part of `KanervaPlusPlus` that reads: what its parameters mean is said there."""
@@ -34,20 +36,22 @@ class Reading:
         x [B, T, C, H, W], binary or grey, memory [B, 3, S, S]. Cells are read and decoded at their means; a bit of x
         differs from the picture with probability `lookup_flip`. The Dynamic Kanerva Machine (Wu et al., 2018) too
         takes the address from the memory: it solves for it. The memory is given and q may depend on it, so equation 4
-        stays a bound. Ours. `held`: slot_pictures(memory), where they are at hand. `near`: with keys="allocated" only
-        that many cells nearest to the image's content code, whatever the size of the memory; None: all of them.
+        stays a bound. Ours. `held`: slot_pictures(memory), where they are at hand. `near`: with keys="allocated" that
+        many cells nearest to the image's content code first, the others only where none of these is SURE; None: all.
         """
         x = images_of(self, "x", x, grey=True)
         memory, held = memory_of(self, memory, len(x)), self._held(held, len(x))
         with torch.no_grad():
-            if near is None:
-                pictures = self.slot_pictures(memory) if held is None else held
-                match = self._match(x, pictures[:, None])
-                empty = ~self._filled(memory)[:, None] if self.searches else match.new_zeros(1, dtype=torch.bool)
-                cell = match.masked_fill(empty, -torch.inf).argmax(-1)
-            else:
-                cell = self._best_near(x, memory, self._near(near))
+            cell, sure = (None, None) if near is None else self._best_near(x, memory, self._near(near))
+            if sure is None or not bool(sure.all()):
+                best = self._best(x, memory, held)
+                cell = best if sure is None else torch.where(sure, cell, best)
         return self.key_model.at(cell)
+
+    def _best(self, x: Tensor, memory: Tensor, held: Tensor | None) -> Tensor:
+        """The best of all filled cells: numbers of cells [B, T]."""
+        match = self._match(x, (self.slot_pictures(memory) if held is None else held)[:, None])
+        return (match.masked_fill(~self._filled(memory)[:, None], -torch.inf) if self.searches else match).argmax(-1)
 
     def _match(self, x: Tensor, pictures: Tensor) -> Tensor:
         """ln p(x) as a copy of each picture with bits flipped, nats: [B, T, C, H, W], [B, T or 1, N, C, H, W] ->
@@ -60,14 +64,25 @@ class Reading:
             return cue @ ink.log().mT + (1 - cue) @ (1 - ink).log().mT
         return (cue * ink.log() + (1 - cue) * (1 - ink).log()).sum(-1)
 
-    def _best_near(self, x: Tensor, memory: Tensor, near: int) -> Tensor:
-        """The best of the `near` cells nearest to each image's content code: numbers of cells [B, T]."""
+    def _margins(self, x: Tensor, pictures: Tensor, among: Tensor) -> tuple[Tensor, Tensor]:
+        """Which of the pictures [B, T or 1, N, C, H, W] that `among` [B, T or 1, N] names each x is best a copy of, and
+        by how many nats better than an image like them all: [B, T] each; -inf where it names none."""
+        best, at = self._match(x, pictures).masked_fill(~among, -torch.inf).max(-1)
+        share = among / among.sum(-1, keepdim=True).clamp(min=1)
+        shared = pictures.shape[1] == 1
+        like_all = torch.einsum(
+            f"btn,b{'' if shared else 't'}nchw->btchw", share, pictures[:, 0] if shared else pictures
+        )
+        return at, best - self._match(x, like_all[:, :, None])[..., 0]
+
+    def _best_near(self, x: Tensor, memory: Tensor, near: int) -> tuple[Tensor, Tensor]:
+        """The best of the `near` cells nearest to each image's content code, and whether it is surely it: [B, T]."""
         cells = self.key_model.nearest(self._encode(x).code, near)  # [B, T, n]
         keys = self.key_model.at(cells.flatten(1)).mean  # [B, T*n, K, 3]
         pictures = self.read_images(memory, keys, sampled=False).unflatten(1, cells.shape[1:])
         filled = self._filled(memory)[:, None].expand(-1, cells.shape[1], -1).gather(-1, cells)
-        match = self._match(x, pictures).masked_fill(~filled, -torch.inf)  # alike, if all are empty: the nearest
-        return cells.gather(-1, match.argmax(-1, keepdim=True))[..., 0]
+        at, margin = self._margins(x, pictures, filled)
+        return cells.gather(-1, at[..., None])[..., 0], margin >= SURE
 
     def _near(self, near: int) -> int:
         if self.config.keys != "allocated":

@@ -30,28 +30,42 @@ def search(
     images: Images,
     lengths: Sequence[int] = LENGTHS,
     near: Sequence[int | None] = NEAR,
-    flip: float = 0.1,
+    flips: Sequence[float] = FLIPS[:2],
     limit: int = 256,
 ) -> list[dict[str, Any]]:
-    """The local search: what a look at the cells nearest to an image's code costs and misses, by T.
+    """The local search: what a look at the cells nearest to an image's code first costs, and what it misses, by T.
 
-    A row per T and number of cells: `pictures` decoded for one cue, `found` and `found_noisy`, the shares of cues,
-    clean and with `flip` of their bits flipped, that are found where they were written. near: None looks at all cells.
-    One order of `limit` images. Raises ValueError for another kind of argument.
+    A row per T, number of cells (None: all of them), and share of flipped bits: `found`, the share of cues that are
+    found where they were written; `fell_back`, the share that had to look at all cells; `pictures`, how many are
+    decoded for one cue on average. One order of `limit` images. Raises ValueError for another kind of argument.
     """
-    flip, limit, rows = check_number("flip", flip, least=0, most=1), check_count("limit", limit), []
-    near = [None if n is None else check_count("near", n) for n in several("near", near)]
+    flips = [check_number("flips", f, least=0, most=1) for f in several("flips", flips)]
+    near, limit = (
+        [None if n is None else check_count("near", n) for n in several("near", near)],
+        check_count("limit", limit),
+    )
+    rows = []
     for length in several("lengths", lengths):
         x = _cells(model, images, check_count("lengths", length), max(2, limit // length))
         small = model.holding(length)
         posterior = small.encode(x)
-        memory, cues = small.write(x, posterior), {"found": x, "found_noisy": flipped(x, flip, 1)}
-        for n in near:
-            looked = {name: small.look_up(cue, memory, near=n).mean for name, cue in cues.items()}
-            hit = {name: float((y == posterior.place).flatten(2).all(-1).float().mean()) for name, y in looked.items()}
-            cells = len(small.key_model.places)
-            rows.append({"T": length, "near": n, "pictures": cells if n is None else min(n, cells)} | hit)
+        memory = small.write(x, posterior)
+        for flip in flips:
+            rows += [
+                {"T": length, "flip": flip} | _looked(small, flipped(x, flip, 1), posterior.place, memory, n)
+                for n in near
+            ]
     return rows
+
+
+def _looked(model: KanervaPlusPlus, cue: Tensor, place: Tensor, memory: Tensor, near: int | None) -> dict[str, Any]:
+    """One row of `search`: cues of images that were written at `place`."""
+    cells = len(model.key_model.places)
+    near = None if near is None else min(near, cells)
+    hit = (model.look_up(cue, memory, near=near).mean == place).flatten(2).all(-1)
+    back = 0.0 if near is None else 1 - float(model._best_near(cue, memory, near)[1].float().mean())
+    pictures = cells if near is None else near + back * cells
+    return {"near": near, "found": float(hit.float().mean()), "fell_back": back, "pictures": pictures}
 
 
 @torch.no_grad()

@@ -56,16 +56,29 @@ def test_a_perfect_memory_tells_what_is_not_stored(monkeypatch):
 
 def test_the_search_looks_at_as_many_cells_as_it_says():
     model = tiny(length=9)
-    rows = search(model, bars(40), lengths=(4, 16), near=(1, 4, None), limit=32)
-    assert [(r["T"], r["near"], r["pictures"]) for r in rows] == [
-        (4, 1, 1), (4, 4, 4), (4, None, 9), (16, 1, 1), (16, 4, 4), (16, None, 16)]  # fmt: skip
-    assert all(0 <= r[k] <= 1 for r in rows for k in ("found", "found_noisy"))
+    rows = search(model, bars(40), lengths=(4, 16), near=(1, 4, None), flips=(0.1,), limit=32)
+    assert [(r["T"], r["near"]) for r in rows] == [(4, 1), (4, 4), (4, None), (16, 1), (16, 4), (16, None)]
+    for row in rows:
+        cells = 9 if row["T"] == 4 else 16
+        assert row["pictures"] == pytest.approx((row["near"] or cells) + row["fell_back"] * cells)
+        assert 0 <= row["found"] <= 1 and row["flip"] == 0.1
+    assert rows[2]["fell_back"] == 0
 
 
-def test_one_look_finds_what_lies_where_its_code_is(monkeypatch):
-    """T = 1: an image is written into the cell nearest to its code, so one look is enough."""
-    rows = search(tiny(length=9), bars(40), lengths=(1,), near=(1,), flip=0.0, limit=16)
-    assert rows[0]["found"] == rows[0]["found_noisy"] == 1
+def test_what_is_found_nearby_is_not_looked_for_elsewhere(monkeypatch):
+    """A perfect memory of noise: a copy is far likelier than the mean, so a sure look nearby is right."""
+    model = perfect(tiny(length=16, memory_size=32), monkeypatch)
+    x = (torch.rand(2, 16, 1, 28, 28, generator=seeded(4)) < 0.5).float()
+    posterior = model.encode(x)
+    memory = model.write(x, posterior)
+    held = model.slot_pictures(memory)
+    pictures = torch.stack([held[:, i] for i in range(16)], 1)
+    monkeypatch.setattr(model, "read_images", lambda m, y, sampled: pictures.gather(
+        1, torch.cdist(model.window(y)[:, :, 0, 1:], model.key_model.places.expand(2, -1, -1)).argmin(-1)[
+            ..., None, None, None].expand(-1, -1, 1, 28, 28)))  # fmt: skip
+    cell, sure = model._best_near(x, memory, 4)
+    assert torch.equal(model.key_model.at(cell).mean[sure], posterior.place[sure]) and sure.any() and not sure.all()
+    assert torch.equal(model.look_up(x, memory, near=4).mean, posterior.place)  # the others are found in a second look
 
 
 @pytest.mark.parametrize("call", [search, stored])
@@ -74,5 +87,5 @@ def test_errors_name_the_argument(call):
         call(tiny("slots"), bars(40))
     with pytest.raises(ValueError, match="images: got 3 images, expected at least two episodes"):
         call(tiny(), bars(3), **({"lengths": (4,)} if call is search else {}))
-    with pytest.raises(ValueError, match="flip"):
-        call(tiny(), bars(40), **({"flip": 2.0} if call is search else {"flips": (2.0,)}))
+    with pytest.raises(ValueError, match="flips: got 2.0"):
+        call(tiny(), bars(40), flips=(2.0,))
