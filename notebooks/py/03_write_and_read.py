@@ -471,7 +471,8 @@ for n in (1, 4, 9):
 
 # %% [markdown]
 # The code tells the neighbourhood. So a search need not look everywhere: `look_up(x, memory, near=9)` decodes the nine cells nearest to the cue's code
-# only, however large the memory is.
+# first, however large the memory is, and the others only where none of the nine is surely the image. A damaged cue has a
+# damaged code; `kpp study search` counts how often all cells are then needed.
 #
 # ## 6 · Who wrote where
 #

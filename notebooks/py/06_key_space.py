@@ -700,7 +700,7 @@ widgets.explore(model, memory, wide, kind="in_frame")
 #
 # Seldom, if at all: an island has no slope that reaches beyond its rim, so the starts end in local minima, at figures that
 # share some strokes with the image. (At the image's own key the loss is near 0.) A search needs candidates instead
-# of slopes: `model.look_up` reads all 36 cells and takes the one whose picture fits best, or, with `near`, the few cells nearest to the
+# of slopes: `model.look_up` reads all 36 cells and takes the one whose picture fits best, or, with `near`, first the few cells nearest to the
 # content code of the cue. That is possible because the cells are known,
 # and the address comes from the memory, as in the Dynamic Kanerva Machine, which solves for it; the paper has a network compute the address
 # from the image in one step (amortised inference).
