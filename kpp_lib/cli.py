@@ -69,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
             "speedrun", help="three seeds against the clock: do they meet docs/speedrun.md's target?", epilog=DATA_HELP
         )
     )
-    table = commands.add_parser("table", help="reports of `kpp evaluate --json` or `kpp sweep` as one Markdown table")
+    table = commands.add_parser("table", help="reports of `kpp evaluate`, `sweep` or `study` as Markdown tables")
     table.add_argument("reports", nargs="+", metavar="FILE", help="JSON files")
     table.add_argument("--scores", nargs="+", metavar="SCORE", help="only these rows, in this order")
     table.add_argument("--over-seeds", action="store_true", help="runs that differ in their seed as one column")

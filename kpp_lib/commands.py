@@ -16,7 +16,7 @@ from .data.images import load_dataset
 from .evaluation.evaluate import evaluate
 from .evaluation.finding import search, stored
 from .evaluation.plane import keys
-from .evaluation.report import load_report, markdown, over_seeds, text, write_text
+from .evaluation.report import load_report, load_study, markdown, over_seeds, study_markdown, text, write_text
 from .evaluation.studies import capacity, clean_up, perturbation
 from .sweep.plan import read_plan, train_command
 from .sweep.pool import Sweep, state, table
@@ -89,6 +89,12 @@ def run_evaluate(args: argparse.Namespace) -> None:
 
 def run_table(args: argparse.Namespace) -> None:
     """`kpp table`."""
+    studies = [load_study(file) for file in args.reports]
+    if any(studies):
+        if not all(studies):
+            raise ValueError("reports: got studies and others, expected a table of one kind")
+        _put("\n\n".join(study_markdown(s) for s in studies if s), args.out)
+        return
     reports = [load_report(file) for file in args.reports]
     _put(markdown(over_seeds(reports) if args.over_seeds else reports, args.scores), args.out)
 

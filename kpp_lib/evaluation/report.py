@@ -145,3 +145,36 @@ def _table(name: str, reports: Sequence[dict[str, Any]], scores: Sequence[str]) 
             lines.append(f"| {LABELS[score]} | " + " | ".join(number(r, score) for r in reports) + " |")
     origins = [f"- {label(r)}: recipe {r['recipe']}, preset {r['preset']}; {origin(r)}" for r in reports]
     return "\n".join([*lines, "", *origins])
+
+
+def load_study(file: str | Path) -> dict[str, Any] | None:
+    """What `kpp study` wrote, or None where the file holds something else (`load_report` says what)."""
+    try:
+        study = json.loads(Path(file).read_bytes())
+        ok = isinstance(study["study"], str) and all(isinstance(row, dict) for row in study["rows"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return study if ok and study["rows"] else None
+
+
+def study_markdown(study: dict[str, Any]) -> str:
+    """The rows of a study as a Markdown table, three digits each; a dash where a row lacks a column."""
+    rows = [_flat(row) for row in study["rows"]]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---:|" * len(columns)]
+    lines += ["| " + " | ".join(_cell(row.get(name, "-")) for name in columns) + " |" for row in rows]
+    return "\n".join([*lines, "", f"- kpp study {study['study']} --checkpoint {study['checkpoint']}"])
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """{"found": {"0.1": 1.0}} -> {"found 0.1": 1.0}."""
+    parts = [{f"{k} {n}": x for n, x in v.items()} if isinstance(v, dict) else {k: v} for k, v in row.items()]
+    return {k: v for part in parts for k, v in part.items()}
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(_cell(v) for v in value)
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return "all" if value is None else f"{value:,}" if isinstance(value, int) else str(value)

@@ -9,7 +9,17 @@ import pytest
 from tiny_model import bar_set, tiny
 
 import kpp_lib as kpp
-from kpp_lib.evaluation.report import load_report, markdown, number, over_seeds, text, write_text
+from kpp_lib import cli
+from kpp_lib.evaluation.report import (
+    load_report,
+    load_study,
+    markdown,
+    number,
+    over_seeds,
+    study_markdown,
+    text,
+    write_text,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = sorted((ROOT / "results").glob("*.json"))
@@ -78,7 +88,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
 
 def commands_of(page):
     """The files, rows and flag of each `kpp table` line of a page."""
-    for line in re.findall(r"^kpp table (.*)$", page, re.M):
+    for line in re.findall(r"^kpp table ((?!results/studies).*)$", page, re.M):
         words = shlex.split(line, comments=True)
         seeds = "--over-seeds" in words
         files, _, rows = " ".join(w for w in words if w != "--over-seeds").partition(" --scores ")
@@ -89,6 +99,27 @@ def expand(files):
     """results/{a,b}.json, as bash does it."""
     start, names, end = re.fullmatch(r"(.*)\{(.*)\}(.*)", files).groups()
     return [f"{start}{name}{end}" for name in names.split(",")]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
+def test_the_pages_print_the_tables_of_studies(page):
+    """Below the line that prints them, `kpp table results/studies/...`."""
+    page = (ROOT / page).read_text()
+    for file in re.findall(r"^kpp table (results/studies/\S+\.json)", page, re.M):
+        assert study_markdown(load_study(ROOT / file)) in page, file
+
+
+def test_a_study_is_a_table_too(tmp_path, capsys):
+    rows = [{"T": 8, "near": None, "found": {"0.1": 0.98765}}, {"T": 1024, "error": [1.0, 2.5], "name": "x"}]
+    file = tmp_path / "s.json"
+    file.write_text(json.dumps({"study": "search", "checkpoint": "mine", "rows": rows}))
+    assert cli.main(["table", str(file)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "| T | near | found 0.1 | error | name |"
+    assert lines[2:4] == ["| 8 | all | 0.988 | - | - |", "| 1,024 | - | - | 1, 2.5 | x |"]
+    assert lines[-1] == "- kpp study search --checkpoint mine"
+    file.write_text(json.dumps({"study": "search", "rows": []}))
+    assert load_study(file) is None
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
