@@ -21,7 +21,7 @@ from .studies import several
 FLIPS = (0.0, 0.1, 0.2)  # share of a cue's bits that are flipped
 LEVELS = (0.05, 0.1, 0.2)  # p-values up to which an image is called stored
 LENGTHS = (8, 32, 128)
-NEAR = (1, 4, 9, 16, None)
+NEAR = (4, 9, None)
 
 
 @torch.no_grad()
