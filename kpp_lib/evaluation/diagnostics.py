@@ -52,7 +52,7 @@ def even_places(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator) -
     q_z = model.z_posterior(q, p_z)
     even = Categorical(logits=torch.zeros(places.batch_shape, device=y.device), validate_args=False)
     p_y = MixtureSameFamily(even, places, validate_args=False)
-    bound = bound_terms(x, model.decode(sample(q_z, generator), memory, y), q_z, p_z, q.q_y, q.q_y)
+    bound = bound_terms(x, model.decode(sample(q_z, generator), memory, y), q_z, p_z, q.q_y, model.p_y(*x.shape[:2]))
     return bound.recon + bound.kl_z + q.q_y.log_prob(y) - p_y.log_prob(y)
 
 

@@ -70,9 +70,10 @@ def test_errors(options, message):
         kpp.evaluate(tiny(), bars(22), **options)
 
 
+@pytest.mark.parametrize("recipe", ["allocated", "cells"])
 @pytest.mark.parametrize("name", diagnostics.SCORES)
-def test_every_score_is_finite_and_follows_its_generator(name):
-    model, x = tiny(), episodes()
+def test_every_score_is_finite_and_follows_its_generator(name, recipe):
+    model, x = tiny(recipe), episodes()
     with torch.no_grad():
         a, b = (diagnostics.SCORES[name](model, x, kpp.seeded(0)) for _ in range(2))
     scored = ~a.isnan() if name == "leave_one_out" else torch.ones(2, 4, dtype=torch.bool)
@@ -122,6 +123,15 @@ def test_shuffled_cues_cost_slots_their_keys():
         order = torch.randperm(4, generator=kpp.seeded(5))
         expected = model.infer(x[:, order]).q_y.mean
         assert not torch.allclose(expected, model.infer(x).q_y.mean[:, order], atol=1e-2)
+
+
+@torch.no_grad()
+def test_an_even_prior_over_cells_charges_ln_of_their_number():
+    """q(y) of cells do not overlap: of N cells, the mixture is 1/N of the one that y lies in."""
+    model, x = tiny("cells"), episodes()
+    bound, cells = model.bound(x, generator=kpp.seeded(0)), len(model.key_model.places)
+    score = diagnostics.even_places(model, x, kpp.seeded(0))
+    torch.testing.assert_close(score, bound.recon + bound.kl_z + math.log(cells), atol=1e-3, rtol=1e-4)
 
 
 @torch.no_grad()
