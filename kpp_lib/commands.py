@@ -39,6 +39,12 @@ STUDIES = {
 def run_study(args: argparse.Namespace) -> None:
     """`kpp study`: JSON, the rows with what they were measured on."""
     model, card = load_model(args.checkpoint, args.device), load_card(args.checkpoint)
+    for option, value, studies in (
+        ("baseline", args.baseline, ("cleanup", "keys")),
+        ("others", args.others, ("stored",)),
+    ):
+        if value and args.study not in studies:
+            raise ValueError(f"--{option}: got {value}, expected none for the study {args.study}")
     if model.config.write == "none":
         raise ValueError(f"--checkpoint: got {args.checkpoint}, a model without a memory, expected one that has one")
     data = load_dataset(args.dataset, "none" if args.study == "cleanup" else "fixed", quiet=True)
@@ -49,10 +55,14 @@ def run_study(args: argparse.Namespace) -> None:
     if args.study == "keys":  # labels of released bits are guesses
         given["labelled"] = load_dataset(args.dataset, "dynamic", quiet=True).train
     if args.study == "stored":
+        if args.dataset in args.others:
+            raise ValueError(f"--others: got {args.dataset}, whose images are stored, expected other data sets")
         given["others"] = {name: load_dataset(name, "fixed", quiet=True).test for name in args.others}
     rows = STUDIES[args.study](model, data.test, **given)
-    about = {"study": args.study, "checkpoint": args.checkpoint, "data": data_card(data), "commit": commit()}
-    _put(json.dumps(about | {"rows": rows}, indent=1), args.out)
+    options = [f"--{n} {v}" for n, v in (("baseline", args.baseline), ("others", " ".join(args.others))) if v]
+    line = " ".join(["kpp study", args.study, "--checkpoint", args.checkpoint, "--dataset", args.dataset, *options])
+    about = {"study": args.study, "checkpoint": args.checkpoint, "command": line, "data": data_card(data)}
+    _put(json.dumps(about | {"commit": commit(), "rows": rows}, indent=1), args.out)
 
 
 def run_train(args: argparse.Namespace) -> None:
@@ -91,8 +101,8 @@ def run_table(args: argparse.Namespace) -> None:
     """`kpp table`."""
     studies = [load_study(file) for file in args.reports]
     if any(studies):
-        if not all(studies):
-            raise ValueError("reports: got studies and others, expected a table of one kind")
+        if not all(studies) or args.scores or args.over_seeds:
+            raise ValueError("reports: got studies beside others or their options, expected studies alone")
         _put("\n\n".join(study_markdown(s) for s in studies if s), args.out)
         return
     reports = [load_report(file) for file in args.reports]

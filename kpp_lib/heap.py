@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .allocate import assigned, in_plane
@@ -64,18 +65,31 @@ class Heap:
     def locate(self, x: Tensor, memory: Tensor) -> Located:
         """Where the images x [B, T, C, H, W], binary or grey, are in `memory` [B, 3, S, S], and how surely.
 
-        The p-value is calibrated on the memory itself: each picture that it holds is looked for among the others, as an
-        image that is not stored. For images of one kind a verdict "stored" at p <= a is wrong for about a share a of
-        those that are not (conformal prediction; Vovk et al., 2005). A noisy cue has a smaller margin, so a larger p.
+        The p-value is calibrated on the memory itself (after conformal prediction; Vovk et al., 2005): the share of its
+        pictures that, looked for among the others, have a margin as large as x has among the same others; x counts as
+        one. For images of one kind a verdict "stored" at p <= a is wrong for about a share a of those that are not.
+        With n images stored p is at least 1 / (n + 1), and mostly 2 / (n + 1) for a clean copy, which ties with its
+        own picture. A noisy cue has a smaller margin, so a larger p.
         """
         x = images_of(self, "x", x, grey=True)
         memory = memory_of(self, self._heap(memory), len(x))
         held, taken = self.slot_pictures(memory), self.taken(memory)
         cell, margin = self._margins(x, held[:, None], self._filled(memory)[:, None])
-        others = taken[:, None] & ~torch.eye(taken.shape[1], dtype=torch.bool, device=taken.device)  # [B, N, N]
-        absent = self._margins(held.round(), held[:, None], others)[1].masked_fill(~taken, -torch.inf)  # [B, N]
-        as_large = (absent[:, None] >= margin[..., None]).sum(-1)
-        return Located(self.key_model.at(cell).mean, cell, margin, (1 + as_large) / (1 + taken.sum(1, keepdim=True)))
+        absent = self._margins_without(held.round(), held, taken).diagonal(dim1=1, dim2=2)  # [B, N]
+        as_large = (absent[:, None] >= self._margins_without(x, held, taken)) & taken[:, None]  # [B, T, N]
+        p_value = (1 + as_large.sum(-1)) / (1 + taken.sum(1, keepdim=True))
+        return Located(self.key_model.at(cell).mean, cell, margin, p_value)
+
+    def _margins_without(self, x: Tensor, held: Tensor, taken: Tensor) -> Tensor:
+        """Margin of each x among the pictures held [B, N, C, H, W] but one, for each: [B, T, N]; -inf for none."""
+        match = self._match(x, held[:, None]).masked_fill(~taken[:, None], -torch.inf)  # [B, T, N]
+        best, second = F.pad(match, (0, 1), value=-torch.inf).topk(2, dim=-1).values.unbind(-1)
+        at = match.argmax(-1, keepdim=True)
+        without = best[..., None].expand_as(match).scatter(-1, at, second[..., None])
+        some = taken.to(held)[..., None, None, None]
+        others = (some.sum(1, keepdim=True) - some).clamp(min=1)
+        like_others = (((some * held).sum(1, keepdim=True) - some * held) / others).clamp(0, 1)
+        return without - self._match(x, like_others[:, None])
 
     def _filled(self, memory: Tensor) -> Tensor:
         """The cells to search, [B, N]: those that hold an image; in an empty memory all, which are alike."""

@@ -37,12 +37,16 @@ class Reading:
         differs from the picture with probability `lookup_flip`. The Dynamic Kanerva Machine (Wu et al., 2018) too
         takes the address from the memory: it solves for it. The memory is given and q may depend on it, so equation 4
         stays a bound. Ours. `held`: slot_pictures(memory), where they are at hand. `near`: with keys="allocated" that
-        many cells nearest to the image's content code first, the others only where none of these is SURE; None: all.
+        many cells nearest to the image's content code first, the others only where none of these is SURE; None: all. It
+        saves work for a few cues only, for all cells are decoded once for many.
         """
         x = images_of(self, "x", x, grey=True)
         memory, held = memory_of(self, memory, len(x)), self._held(held, len(x))
         with torch.no_grad():
-            cell, sure = (None, None) if near is None else self._best_near(x, memory, self._near(near))
+            near = None if near is None else self._near(near)
+            if near is not None and x.shape[1] * near >= len(self.key_model.places):
+                near = None  # all cells are decoded once for all cues, so a few for each would cost more
+            cell, sure = (None, None) if near is None else self._best_near(x, memory, near)
             if sure is None or not bool(sure.all()):
                 best = self._best(x, memory, held)
                 cell = best if sure is None else torch.where(sure, cell, best)

@@ -1,5 +1,7 @@
 """The memory as a heap: add, free, locate; smaller cells for more images."""
 
+import math
+
 import pytest
 import torch
 from tiny_model import tiny
@@ -74,13 +76,25 @@ def test_what_is_stored_is_told_from_what_is_not():
         return max(likelihood(image, p) for p in others) - likelihood(image, others.mean(0))
 
     for b in range(2):
-        absent = [margin(held[b, i], torch.cat([held[b, :i], held[b, i + 1 : 7]])) for i in range(7)]
+        others = [torch.cat([held[b, :i], held[b, i + 1 : 7]]) for i in range(7)]
         for t in range(2):
-            mine = margin(x[b, t], held[b, :7])
-            assert float(found.margin[b, t]) == pytest.approx(mine, rel=1e-4)
-            assert float(found.p_value[b, t]) == pytest.approx((1 + sum(a >= mine for a in absent)) / 8)
-        assert found.cell[b, 0] == 3 and found.p_value[b, 0] == pytest.approx(1 / 8)
+            assert float(found.margin[b, t]) == pytest.approx(margin(x[b, t], held[b, :7]), rel=1e-4)
+            as_large = [margin(held[b, i], rest) >= margin(x[b, t], rest) - 1e-4 for i, rest in enumerate(others)]
+            assert float(found.p_value[b, t]) == pytest.approx((1 + sum(as_large)) / 8)
+        assert found.cell[b, 0] == 3 and found.p_value[b, 0] == pytest.approx(2 / 8)  # it ties with its own picture
     assert (found.p_value[:, 1] > found.p_value[:, 0]).all()
+
+
+def test_of_images_that_are_not_stored_as_many_as_the_level_says_are_called_stored():
+    """Sixty-four memories of eight images of a kind, and an image of that kind for each: p is spread evenly."""
+    model, x = heap(), pictures(64, 9, seed=8)
+    taken = torch.ones(64, 9, dtype=torch.bool)
+    taken[:, 8] = False
+    model.slot_pictures, model.taken = lambda m: x, lambda m: taken
+    p = model.locate(x[:, 8:], torch.zeros(64, 3, 32, 32)).p_value.flatten()
+    for level in (1 / 9, 3 / 9, 6 / 9):
+        share = float((p <= level + 1e-6).float().mean())
+        assert abs(share - level) < 4 * math.sqrt(level * (1 - level) / 64)
 
 
 def test_nothing_is_found_in_an_empty_memory_and_one_image_is_found_alone():
@@ -89,7 +103,7 @@ def test_nothing_is_found_in_an_empty_memory_and_one_image_is_found_alone():
     torch.testing.assert_close(empty.p_value, torch.ones(2, 4))
     alone = model.locate(x, model.write(x[:, :1]))
     assert len(set(alone.cell[0].tolist())) == 1 and alone.margin.abs().max() < 1e-3  # the one picture is the mean too
-    torch.testing.assert_close(alone.p_value, torch.full((2, 4), 0.5))
+    torch.testing.assert_close(alone.p_value, torch.ones(2, 4))  # with one image held there is nothing to compare with
     assert model.taken(model.write(x[:, :1]))[0, alone.cell[0, 0]]
 
 

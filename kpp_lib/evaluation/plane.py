@@ -72,7 +72,7 @@ def neighbours(model: KanervaPlusPlus, images: Images, episodes: int = 32, count
     """
     x = episodes_of(images, model, episodes)
     if not check_count("count", count) < x.shape[1]:
-        raise wrong("count", count, f"fewer than the T - 1 = {x.shape[1] - 1} others")
+        raise wrong("count", count, f"at most the T - 1 = {x.shape[1] - 1} others")
     place = model.window(model.encode(x).place)[:, :, 0, 1:]  # [B, T, 2]
     itself = torch.diag(torch.full((x.shape[1],), torch.inf, device=x.device))
     nearest = (torch.cdist(place, place) + itself).topk(count, largest=False).indices
@@ -84,5 +84,8 @@ def keys(
     model: KanervaPlusPlus, images: Images, labelled: Images, baseline: VAE | None = None, episodes: int = 32
 ) -> list[dict[str, Any]]:
     """`random_keys` with a judge trained on `labelled`, and the ratio of `neighbours` as a last row."""
+    if baseline is not None:
+        check_kind("baseline", baseline, VAE, "a model without a memory, recipe vae")
+    apart = neighbours(model, images, episodes)
     rows = random_keys(model, images, Judge(labelled), baseline, episodes=episodes)
-    return [*rows, {"neighbours differ by": neighbours(model, images, episodes)}]
+    return [*rows, {"neighbours differ by": apart}]

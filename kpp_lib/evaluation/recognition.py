@@ -21,6 +21,7 @@ REAL = 2000  # labelled images among which the nearest is looked for
 class Judge:
     """Says which pictures are recognised: a sure classifier and the nearest real image name the same class."""
 
+    @torch.enable_grad()
     def __init__(self, images: Images, steps: int = 600, seed: int = 0) -> None:
         """Train on a labelled split, `steps` steps of 128 images. Raises ValueError for a split without labels."""
         check_kind("images", images, Images, "a labelled split, such as kpp.load_dataset('mnist', 'dynamic').train")
@@ -46,10 +47,13 @@ class Judge:
     def __call__(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """Pictures [N, C, H, W] in [0, 1], seen as bits (above 0.5) -> recognised, bool [N], and the distance to the
         nearest real image, share of the bits, [N]."""
-        bits = (check_images("pictures", pictures, ("N", *self.shape), grey=True) > 0.5).float()
+        pictures = check_images("pictures", pictures, ("N", *self.shape), grey=True)
+        bits = (pictures.to(self.real.device) > 0.5).float()
         far, at = torch.cdist(bits.flatten(1), self.real, p=1).min(-1)
         sure, named = self.net(bits).softmax(-1).max(-1)
-        return (sure >= SURE) & (named == self.labels[at]), far / bits[0].numel()
+        return ((sure >= SURE) & (named == self.labels[at])).to(pictures.device), (far / bits[0].numel()).to(
+            pictures.device
+        )
 
 
 def bits_of(images: Images, index: Tensor, generator: torch.Generator) -> Tensor:

@@ -93,7 +93,7 @@ def origin(report: dict[str, Any]) -> str:
     return f"{what}; T = {report['T']}, {report['images']:,}{part} images, {report['orders']} order{many}"
 
 
-SAME = ("T", "orders", "images", "recipe", "preset", "data")
+SAME = ("T", "orders", "images", "recipe", "preset", "data", "config")
 
 
 def over_seeds(reports: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -106,13 +106,22 @@ def over_seeds(reports: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _merged(name: str, reports: list[dict[str, Any]]) -> dict[str, Any]:
+    seeds = [report.get("seed") for report in reports]
+    if None in seeds or len(set(seeds)) < len(seeds):
+        raise ValueError(
+            f"reports: got runs {name} of seeds {seeds}, expected results of `kpp sweep` of different seeds"
+        )
     for key in SAME:
-        if any(r[key] != reports[0][key] for r in reports):
+        if any(_but_seed(r.get(key)) != _but_seed(reports[0].get(key)) for r in reports):
             raise ValueError(f"reports: got runs {name} of different {key}, expected them to differ in the seed only")
     shared = [score for score in reports[0]["scores"] if all(score in r["scores"] for r in reports)]
     values = {score: [r["scores"][score]["mean"] for r in reports] for score in shared}
     scores = {k: {"mean": fmean(v), "std": stdev(v) if len(v) > 1 else None} for k, v in values.items()}
     return reports[0] | {"run": f"{name}, {len(reports)} seed{'s' * (len(reports) > 1)}", "scores": scores}
+
+
+def _but_seed(value: Any) -> Any:
+    return {k: v for k, v in value.items() if k != "seed"} if isinstance(value, dict) else value
 
 
 def text(report: dict[str, Any]) -> str:
@@ -148,13 +157,14 @@ def _table(name: str, reports: Sequence[dict[str, Any]], scores: Sequence[str]) 
 
 
 def load_study(file: str | Path) -> dict[str, Any] | None:
-    """What `kpp study` wrote, or None where the file holds something else (`load_report` says what)."""
+    """What `kpp study` wrote, or None where the file is missing or holds something else (`load_report` says what)."""
     try:
         study = json.loads(Path(file).read_bytes())
-        ok = isinstance(study["study"], str) and all(isinstance(row, dict) for row in study["rows"])
+        study["study"], study["checkpoint"]
+        ok = bool(study["rows"]) and all(isinstance(row, dict) for row in study["rows"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    return study if ok and study["rows"] else None
+    return study if ok else None
 
 
 def study_markdown(study: dict[str, Any]) -> str:
@@ -163,7 +173,7 @@ def study_markdown(study: dict[str, Any]) -> str:
     columns = list(dict.fromkeys(name for row in rows for name in row))
     lines = ["| " + " | ".join(columns) + " |", "|" + "---:|" * len(columns)]
     lines += ["| " + " | ".join(_cell(row.get(name, "-")) for name in columns) + " |" for row in rows]
-    return "\n".join([*lines, "", f"- kpp study {study['study']} --checkpoint {study['checkpoint']}"])
+    return "\n".join([*lines, "", f"- {study.get('command', study['checkpoint'])}"])
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
@@ -177,4 +187,4 @@ def _cell(value: Any) -> str:
         return ", ".join(_cell(v) for v in value)
     if isinstance(value, float):
         return f"{value:.3g}"
-    return "all" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+    return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)

@@ -67,5 +67,5 @@ def test_neighbours_by_hand(monkeypatch):
     monkeypatch.setattr(model, "encode", lambda x: type("P", (), {"place": place})())
     # the nearest other: 10 bits each; all pairs: (6 * 10 + 4 * 20 + 2 * 30) / 12
     assert neighbours(model, images, 2, count=1) == pytest.approx(10 / (200 / 12), rel=1e-5)
-    with pytest.raises(ValueError, match="count: got 4, expected fewer than"):
+    with pytest.raises(ValueError, match="count: got 4, expected at most the T - 1 = 3 others"):
         neighbours(model, images, 2, count=4)

@@ -110,14 +110,14 @@ def test_the_pages_print_the_tables_of_studies(page):
 
 
 def test_a_study_is_a_table_too(tmp_path, capsys):
-    rows = [{"T": 8, "near": None, "found": {"0.1": 0.98765}}, {"T": 1024, "error": [1.0, 2.5], "name": "x"}]
+    rows = [{"T": 8, "near": "all", "found": {"0.1": 0.98765}}, {"T": 1024, "error": [1.0, 2.5], "name": "x"}]
     file = tmp_path / "s.json"
-    file.write_text(json.dumps({"study": "search", "checkpoint": "mine", "rows": rows}))
+    file.write_text(json.dumps({"study": "search", "checkpoint": "mine", "command": "kpp study search", "rows": rows}))
     assert cli.main(["table", str(file)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "| T | near | found 0.1 | error | name |"
     assert lines[2:4] == ["| 8 | all | 0.988 | - | - |", "| 1,024 | - | - | 1, 2.5 | x |"]
-    assert lines[-1] == "- kpp study search --checkpoint mine"
+    assert lines[-1] == "- kpp study search"
     file.write_text(json.dumps({"study": "search", "rows": []}))
     assert load_study(file) is None
 
@@ -142,7 +142,14 @@ def test_rows_can_be_chosen(report):
 def test_seeds_of_one_run_are_one_column(report):
     """Mean and spread over seeds of each seed's mean, whatever the spreads over orders."""
     seeds = [
-        report | {"name": "mine", "run": f"mine-seed{i}", "scores": {"total": {"mean": v, "std": 5.0}}}
+        report
+        | {
+            "name": "mine",
+            "run": f"mine-seed{i}",
+            "seed": i,
+            "config": {"seed": i},
+            "scores": {"total": {"mean": v, "std": 5.0}},
+        }
         for i, v in enumerate((10.0, 12.0, 14.0))
     ]
     other = seeds[0] | {"name": "yours"}
@@ -151,6 +158,8 @@ def test_seeds_of_one_run_are_one_column(report):
     assert mine["scores"]["total"] == {"mean": 12.0, "std": 2.0} and yours["scores"]["total"]["std"] is None
     with pytest.raises(ValueError, match="reports: got runs mine of different T, expected them to differ in the seed"):
         over_seeds([seeds[0], seeds[1] | {"T": 8}])
+    with pytest.raises(ValueError, match="reports: got runs mine of seeds \\[0, 0\\], expected results of"):
+        over_seeds([seeds[0], seeds[0]])
 
 
 @pytest.mark.parametrize("file", RESULTS, ids=lambda f: f.stem)
