@@ -98,7 +98,8 @@ def sample(p: Independent, generator: torch.Generator | Share | Tensor | None = 
     """A reparameterised draw mean + sigma * epsilon (eq. 6, with sigma where it prints sigma^2).
 
     `torch.distributions` takes no generator, hence this function. The noise is drawn on the generator's own device, so
-    a CPU generator gives the same draw whatever device the model is on. In place of a generator: epsilon itself.
+    a CPU generator gives the same draw whatever device the model is on. In place of a generator: epsilon itself. A cut
+    normal takes its draw at the quantile of the same epsilon.
     """
     noise = generator if isinstance(generator, Tensor) else epsilon(p.mean.shape, p.mean, generator)
     return p.base_dist.at(noise) if isinstance(p.base_dist, CutNormal) else p.mean + p.stddev * noise

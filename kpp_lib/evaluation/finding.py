@@ -41,11 +41,8 @@ def search(
     Raises ValueError for another kind of argument.
     """
     flips = [check_number("flips", f, least=0, most=1) for f in several("flips", flips)]
-    near, limit = (
-        [None if n is None else check_count("near", n) for n in several("near", near)],
-        check_count("limit", limit),
-    )
-    rows = []
+    near = [None if n is None else check_count("near", n) for n in several("near", near)]
+    limit, rows = check_count("limit", limit), []
     for length in several("lengths", lengths):
         x = _cells(model, images, check_count("lengths", length), max(2, limit // length))
         small = model.holding(length)

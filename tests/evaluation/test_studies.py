@@ -64,3 +64,34 @@ def test_the_command_prints_json_with_its_origin(tmp_path, capsys, monkeypatch):
     assert printed["study"] == "perturbation" and len(printed["rows"]) == 8 and printed["data"]["digest"]
     assert cli.main(["study", "capacity", "--checkpoint", str(tmp_path / "vae")]) == 2
     assert "a model without a memory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["stored", "--others", "mnist"], "--others: got mnist, whose images are stored, expected other data sets"),
+        (["search", "--others", "omniglot"], "--others: got ['omniglot'], expected none for the study search"),
+        (
+            ["capacity", "--baseline", "mnist-vae-cpu"],
+            "--baseline: got mnist-vae-cpu, expected none for the study capacity",
+        ),
+        (["keys", "--baseline", "mnist-cpu"], "baseline: got KanervaPlusPlus, expected a model without a memory"),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused_before_any_work(argv, message, tmp_path, capsys, monkeypatch):
+    save_model(tiny(), tmp_path / "m")
+    monkeypatch.setattr(commands, "load_dataset", lambda name, binarize, quiet=False: bar_set())
+    assert cli.main(["study", argv[0], "--checkpoint", str(tmp_path / "m"), *argv[1:]]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_study_keeps_the_line_that_prints_it_again(tmp_path, capsys, monkeypatch):
+    save_model(tiny(), tmp_path / "m")
+    monkeypatch.setattr(commands, "load_dataset", lambda name, binarize, quiet=False: bar_set())
+    argv = ["study", "stored", "--checkpoint", str(tmp_path / "m"), "--dataset", "mnist", "--others", "omniglot"]
+    assert cli.main(argv) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["command"] == " ".join(["kpp", *argv]) and {r["others"] for r in printed["rows"]} == {
+        "the same",
+        "omniglot",
+    }
