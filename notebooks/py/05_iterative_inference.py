@@ -310,8 +310,9 @@ runs = {
     "content": content.iterate(clean, content_memory, patience),
 }
 right = {keys: retrieval(long, torch.arange(length)) for keys, long in runs.items()}
-again = model.iterate(held, memory, 1, held=held)[1]  # start from what each cell shows, empty cells as well
-same = 100 * ((again - held).abs().flatten(2).mean(-1) < 0.001).float().mean().item()
+again = model.iterate(held, memory, 1, held=held)[1]  # start from what each cell shows
+taken = model.taken(memory)  # [B, N]: which cells hold an image
+same = 100 * ((again - held).abs().flatten(2).mean(-1) < 0.001)[taken].float().mean().item()
 
 # %%
 still, ends = {}, {}
@@ -324,7 +325,7 @@ for keys, long in runs.items():
     for s in (1, 2, patience):
         print(f"{keys:16s} step {s:2d} {right[keys][s]:13.0f} {still[keys][s - 1]:18.0f}", end="")
         print(f"{ends[keys][s]:21.1f} {100 * far[s].values.mean() / clean[0, 0].numel():27.1f}")
-print(f"of the {held.shape[1]} cells, {same:.0f} % show a picture that finds its own cell")
+print(f"of the {length} cells that hold an image, {same:.0f} % show a picture that finds its own cell")
 
 # %%
 for kind, name in zip(strengths, ("salt_and_pepper", "speckle", "poisson"), strict=True):
@@ -351,9 +352,9 @@ tour.record("fixed_points.ends", ends["look-up"][-1], "stored images")
 tour.record("content.fixed_points.ends", ends["content"][-1], "stored images")
 
 # %% [markdown]
-# With the look-up, the stored pictures *are* the fixed points, each as the memory reads it; and what an empty cell shows is one more. The reason is short. A
-# read at the mean of a cell can only give one of $N$ pictures, and each of these finds the cell that it came from. So the first step decides, and the second
-# changes nothing: a right answer stays, and so does a wrong one. No dynamics are at work: a search among $N$ cells is, and each search costs $N$ reads and decodings. With $y$
+# With the look-up, the stored pictures *are* the fixed points, each as the memory reads it. The reason is short. The search skips empty cells, so a read at
+# the mean of a cell can only give one of $T$ pictures, and each of these finds the cell that it came from. So the first step decides, and the second
+# changes nothing: a right answer stays, and so does a wrong one. No dynamics are at work: a search is, and it reads and decodes all $N$ cells. With $y$
 # and $z$ sampled, as in the paper, most pictures go on moving, and nearly all stay at their own image.
 #
 # The content memory drifts, even from *clean* pictures: its answers are nearest to ever fewer of the stored images, and ever further from them. Nothing in equation 4 asks for more: training shows a model its data, never
@@ -380,10 +381,7 @@ plt.show()
 
 # %% [markdown]
 # *Picture:* four rows of twelve: pictures from random keys, the same after one and after ten steps, and the stored image that is nearest to the last. Most of the
-# first row are fragments. After one step most are whole digits, those of the last row, many of them a thin 1; a few are a dark
-# square. Ten steps change nothing.
-#
-# The dark square is what an *empty* cell shows: there are more cells than images, training never reads an empty one, and the search looks at all of them.
+# first row are fragments. After one step all are whole digits, those of the last row, many of them a thin 1. Ten steps change nothing.
 #
 # A number for it: the distance, in bits, from each picture to the nearest of the $T$ images in its memory. As a control, to the nearest of the $T$ images of
 # *another* episode, which any digit-like picture approaches as well.
@@ -406,18 +404,17 @@ for keys, m, written in (("look-up", model, memory), ("content", content, conten
         tour.record(f"{keys}.random_keys.to_stored.{name}", own[s], "%")
 
 # %%
-taken = model.taken(memory)  # [B, N]: which cells hold an image
 pure = add_noise(grey, "salt & pepper", 1, kpp.seeded(seed, 9))
-for name, pictures in {"random keys": wander["look-up"][0], "nothing but noise": pure}.items():
-    cell = model.locate(pictures, memory).cell
-    empty = 100 * (~taken.gather(1, cell)).float().mean().item()
-    print(f"{name}: {empty:.0f} % end at an empty cell; {100 * (~taken).float().mean():.0f} % of the cells are empty")
-    tour.record(f"ends_empty.{name.replace(' ', '_')}", empty, "%")
+for name, pictures in {"clean": clean, "random keys": wander["look-up"][0], "nothing but noise": pure}.items():
+    stored = 100 * (model.locate(pictures, memory).p_value <= 0.1).float().mean().item()
+    print(f"{name}: {stored:.0f} % are called stored, at p <= 0.1")
+    tour.record(f"called_stored.{name.replace(' ', '_')}", stored, "%")
 
 # %% [markdown]
 # The random pictures are hardly nearer to their own memory than to another. With the look-up, *one* step does it all, and the next ones nothing: each picture snaps to
-# a cell. Most snap to a stored image, often to one with little ink, since that disagrees least with a faint or broken shape; some to an empty cell. So in this
-# memory iterating *recalls*: the result is an old picture, or no picture. It does not improve what was there.
+# a stored image, often to one with little ink, since that disagrees least with a faint or broken shape. So in this
+# memory iterating *recalls*: the result is an old picture. It does not improve what was there. The search gives an answer to anything, to pure noise too; what `locate`
+# says beside it, how sure it is (notebook 03, section 12), tells the clean pictures from the noise.
 #
 # The content memory does not search, and goes step by step: each step brings its pictures a little nearer to a stored image, and to one of another episode as well. After
 # ten steps they are still no stored images.
