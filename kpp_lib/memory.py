@@ -172,7 +172,7 @@ class PooledWriter(nn.Module):
         )
 
     def forward(self, e: Tensor, window: Tensor) -> Tensor:
-        return full(self.up(self.pool(e)))  # [B, T, F] -> [B, F] -> [B, C, S, S]
+        return full(self.up(self.pool(e))).contiguous()  # [B, T, F] -> [B, F] -> [B, C, S, S]
 
 
 class Pool(nn.Module):

@@ -52,6 +52,7 @@ class KanervaPlusPlus(Reading, Heap, nn.Module):
         self.prior_net = make_prior_net(c)
         self.decoder = make_decoder(c)
         self.products: bool | None = None  # how blocks are read, see `read_blocks`
+        self.to(memory_format=torch.channels_last)  # in which convolutions are fast
 
     def holding(self, length: int) -> KanervaPlusPlus:
         """The same weights with smaller cells where `length` images need them: keys="allocated"; else the model itself.
@@ -88,7 +89,8 @@ class KanervaPlusPlus(Reading, Heap, nn.Module):
                 q_y = keys.at(keys.allocated(code))
             else:
                 q_y = keys(seen.maps if seen.e is None else seen.e)
-        return Posterior(seen.e, infer_z(self.posterior_net, seen, self.config), q_y, q_y.mean, seen.maps, code)
+        maps = None if seen.maps is None else seen.maps.contiguous()
+        return Posterior(seen.e, infer_z(self.posterior_net, seen, self.config), q_y, q_y.mean, maps, code)
 
     def z_posterior(self, posterior: Posterior, p_z: Independent) -> Independent:
         """q(z), event [L], where the memory was read as `p_z`: with posterior="with_prior" proportional to the image's
@@ -223,9 +225,10 @@ class KanervaPlusPlus(Reading, Heap, nn.Module):
         self, x: Tensor, memory: Tensor | None, generator: Noise, cue: Tensor | None, by_position: bool
     ) -> Bound:
         b, noise = x.shape[0], generator if isinstance(generator, tuple) else self.noise(x, generator)
-        seen = self._encode(x if cue is None else torch.cat([x, cue]))  # one pass, so that BatchNorm sees both alike
-        memory = self._write(x, seen.rows(slice(b))) if memory is None else memory
-        written, posterior = seen.rows(slice(b)), seen.rows(slice(-b, None))
+        written = posterior = seen = self._encode(x if cue is None else torch.cat([x, cue]))
+        if cue is not None:  # one pass for both, so that BatchNorm sees them alike
+            written, posterior = seen.rows(slice(b)), seen.rows(slice(-b, None))
+        memory = self._write(x, written) if memory is None else memory
         if not by_position:
             posterior = self.find(x if cue is None else cue, posterior, memory)
         elif self.searches:

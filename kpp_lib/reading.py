@@ -113,7 +113,7 @@ class Reading:
         check_generator("generator", generator)
         if memory is not None:
             memory = memory_of(self, memory, len(x))
-            return self.read_images(memory, sample(self.infer(x, memory).q_y, generator), generator)
+            return self.read_images(memory, sample(self._keys_for(x, memory), generator), generator)
         posterior = self.infer(x)
         if self.config.posterior == "encoder" and self.config.decoder_sees == "z":
             return self.decoder(sample(posterior.q_z, generator)).mean
@@ -171,16 +171,20 @@ class Reading:
         fed back; with `sampled`, y and z are drawn (eq. 7 draws y). held: as in `look_up`.
         """
         x = images_of(self, "x", x, grey=True)
-        memory, found = memory_of(self, memory, len(x)), self.searches
+        memory = memory_of(self, memory, len(x))
         check_generator("generator", generator)
         steps, sampled, held = check_count("steps", steps), check_flag("sampled", sampled), self._held(held, len(x))
-        held = self.slot_pictures(memory) if found and held is None else held  # once: the memory stays as it is
+        held = self.slot_pictures(memory) if self.searches and held is None else held  # once: the memory stays as it is
         pictures = [x]
         for _ in range(steps):
-            q_y = self.look_up(pictures[-1], memory, held) if found else self._encode(pictures[-1]).q_y
+            q_y = self._keys_for(pictures[-1], memory, held)
             y = sample(q_y, generator) if sampled else q_y.mean
             pictures.append(self.read_images(memory, y, generator, sampled))
         return torch.stack(pictures)
+
+    def _keys_for(self, x: Tensor, memory: Tensor, held: Tensor | None = None) -> Independent:
+        """q(Y) of x: from the memory where keys are looked up, else from the encoder."""
+        return self.look_up(x, memory, held) if self.searches else self._encode(x).q_y
 
     def _held(self, held: Any, episodes: int) -> Tensor | None:
         if held is None:

@@ -17,6 +17,7 @@ FLOORS = (
     ("reading", "heap"),
     ("model",),
     ("baselines",),
+    ("models",),
     ("training",),
     ("course",),
     ("evaluation", "tour"),

@@ -90,7 +90,7 @@ def test_resized_leaves_maps_of_that_side_alone():
 
 @pytest.mark.parametrize("recipe", ["allocated", "vae", "paper"])
 def test_every_weight_of_a_model_of_maps_gets_a_gradient(recipe):
-    from kpp_lib.training.checkpoint import make_model
+    from kpp_lib.models import make_model
 
     model = make_model(Config.preset("tiny", recipe, latents="maps", posterior="with_prior")).train()
     x = (torch.rand(3, 4, 1, 28, 28, generator=seeded(4)) > 0.7).float()

@@ -185,7 +185,7 @@ def unpack(folder: Path, target: Path) -> None:
 def load_bare(card: dict, tensors: dict[str, torch.Tensor]) -> torch.nn.Module:
     """The model of a card with these weights."""
     from kpp_lib import Config
-    from kpp_lib.training.checkpoint import make_model
+    from kpp_lib.models import make_model
 
     model = make_model(Config.from_dict(card["config"]))
     model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})

@@ -33,6 +33,7 @@ class VAE(nn.Module):
         self.encoder = make_encoder(config, shifted=False)
         self.posterior_net = posterior_net(config)
         self.decoder = make_decoder(config)
+        self.to(memory_format=torch.channels_last)  # in which convolutions are fast
 
     def infer(self, x: Tensor) -> Independent:
         """q(z_t|x_t), event [L]; x [B, T, C, H, W], binary or grey."""

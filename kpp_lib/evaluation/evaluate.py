@@ -20,9 +20,10 @@ from ..data.episodes import Batch, Episodes, seeded
 from ..data.images import Images, ImageSet
 from ..inputs import Words, check_count, check_flag, check_kind, trusted, wrong
 from ..model import KanervaPlusPlus
-from ..training.checkpoint import Model
+from ..models import Model
 from ..training.provenance import commit, data_card, hardware
 from .diagnostics import SCORES, scores_of
+from .once import once
 
 TERMS = ("total", "recon", "kl_z", "kl_y")
 PARTIAL = ("leave_one_out",)  # scores of some of the images
@@ -180,10 +181,10 @@ def _one_order(
 
     batches = list(_whole_pairs(Episodes(split, length, episodes).cover(order)))
     for i, batch in enumerate(tqdm(batches, desc=f"order {order}", disable=quiet, unit="batch")):
-        x = batch.x.to(device)
-        bound = model.bound(x, generator=noise(i))
+        x, same = batch.x.to(device), once(model) if isinstance(model, KanervaPlusPlus) else model
+        bound = same.bound(x, generator=noise(i))
         values = {name: getattr(bound, name) for name in TERMS}
-        values |= {name: known[name](model, x, noise(i, NUMBERS[name])) for name in scores}
+        values |= {name: known[name](same, x, noise(i, NUMBERS[name])) for name in scores}
         if baseline is not None:
             values["memory_gain"] = baseline.bound(x, generator=noise(i)).total - bound.total
         parts.append({name: v.flatten() for name, v in values.items()})

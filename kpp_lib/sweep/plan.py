@@ -30,7 +30,7 @@ from ..config import PRESETS, RECIPES, Config
 from ..data.images import DATASETS
 from ..evaluation.diagnostics import SCORES, scores_of
 from ..inputs import check_choice, check_count, check_number, check_seed, wrong
-from ..training.checkpoint import make_model
+from ..models import make_model
 
 BITS = ("fixed", "dynamic", "threshold")
 WORDS = {"preset": tuple(PRESETS), "recipe": tuple(RECIPES), "dataset": DATASETS, "binarize": BITS}

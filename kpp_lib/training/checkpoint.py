@@ -18,14 +18,12 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ..baselines import VAE
 from ..config import Config
 from ..inputs import check_device, check_flag, check_kind
-from ..model import KanervaPlusPlus
+from ..models import Model, make_model
 from .atomic import CARD, LOG, TRAINING, WEIGHTS, present, write_file, write_folder
 from .card import FORMAT, WRITTEN, CheckpointError, read_card, seal
-
-Model = KanervaPlusPlus | VAE
+from .device import Speed
 
 PRETRAINED = Path(__file__).parents[1] / "weights"
 
@@ -36,11 +34,6 @@ class Checkpoint(NamedTuple):
     folder: Path
     card: dict[str, Any]
     files: dict[str, bytes]
-
-
-def make_model(config: Config) -> Model:
-    """The model that `config` describes: Kanerva++, or the memory-free VAE where write='none'."""
-    return VAE(config) if config.write == "none" else KanervaPlusPlus(config)
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
@@ -177,7 +170,7 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> Model:
     except (ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError) as error:
         raise CheckpointError(f"{found.folder / CARD}: config: {error}; expected that of a model") from error
     load_weights(model, found)
-    return model.to(device).eval()
+    return Speed.of(device).lay_out(model).eval()
 
 
 def _check_sizes(config: Config, found: Checkpoint) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..bound import Bound
 from ..data.episodes import Episodes
-from .checkpoint import Model
+from ..models import Model
 from .device import Speed
 
 Forward = Callable[..., Bound]  # of x [B, T, C, H, W], generator, cue (or None)

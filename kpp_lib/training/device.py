@@ -30,7 +30,7 @@ class Speed:
     |---|---|---|
     | resident | CUDA | the training images stay on the device as uint8 or bits; drawn, binarized and moved there |
     | bf16 | CUDA that has it | convolutions and dense layers in bfloat16; keys, KLs, likelihoods in float32 |
-    | channels_last | CUDA | weights and maps in NHWC. On a CPU 0.9 to 1.1 of the time, and other roundings: off |
+    | channels_last | CUDA, CPU | weights and maps in NHWC. A CPU sums a batch norm less exactly then |
     | fused | CUDA | one kernel for AdamW (and the Adam in LARS), no number fetched |
     | products | CUDA | blocks read as two matrix products, up to memories of 128 x 128; see `memory.read_blocks` |
     | repeatable | CUDA | cuDNN takes repeatable algorithms. Off: those that it finds fastest, by trying |
@@ -56,11 +56,11 @@ class Speed:
     def of(cls, device: str | torch.device, steps: int = 0) -> Speed:
         """What pays on `device` in a run of `steps`, as KPP_SPEED changes it.
 
-        On a CPU, and on an Apple GPU, nothing: what gains there costs a first-time user a minute of compilation, or
-        changes numbers. Raises ValueError for a switch that does not exist.
+        On a CPU only the layout, and on an Apple GPU nothing: what else gains there costs a first-time user a minute of
+        compilation, or changes numbers. Raises ValueError for a switch that does not exist.
         """
         device = torch.device(device)
-        on = dict.fromkeys(SWITCHES, device.type == "cuda")
+        on = dict.fromkeys(SWITCHES, device.type == "cuda") | {"channels_last": device.type in ("cuda", "cpu")}
         if device.type == "cuda":
             on |= {"bf16": torch.cuda.is_bf16_supported(), "compile": steps >= LONG}
         return cls(device, **(on | _asked(os.environ.get("KPP_SPEED", ""))))
@@ -82,7 +82,9 @@ class Speed:
     def lay_out(self, model: nn.Module) -> nn.Module:
         """The model on the device, in the layout of its convolutions, with its way to read blocks."""
         model.products = self.products and model.config.memory_size <= 128  # beyond, they cost more than they bring
-        return model.to(self.device, memory_format=torch.channels_last if self.channels_last else torch.preserve_format)
+        return model.to(
+            self.device, memory_format=torch.channels_last if self.channels_last else torch.contiguous_format
+        )
 
     def meter(self, config: Config, devices: int) -> Meter:
         """What reads images a second, and on a GPU the share of its peak in this precision."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import atexit
 import os
 import re
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -158,6 +160,8 @@ def joined() -> Iterator[None]:
     except RuntimeError as error:
         if not _from_collective(error):
             raise
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the launcher's: this process ends by itself, and says why
         atexit.register(time.sleep, 1)  # the launcher is to see the dead one first, and to name it as the cause
         raise LostWorker(
             f"process {world.rank} of {world.size} lost another one, which died or hangs; the launcher says which. "

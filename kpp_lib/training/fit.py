@@ -16,6 +16,7 @@ from ..data.episodes import Episodes, seeded
 from ..data.images import ImageSet
 from ..data.noise import noisy_cue
 from ..inputs import check_number
+from ..models import Model, make_model
 from . import checkpoint as ckpt
 from . import meter
 from .arguments import check_run
@@ -44,7 +45,7 @@ def fit(
     tensorboard: bool = False,
     on_log: Tracker | None = None,
     quiet: bool = False,
-) -> ckpt.Model:
+) -> Model:
     """Train a model on data.train and return the one that is best on data.valid, in eval mode.
 
     Writes `out/log.csv` (a row per `log_every` steps and per validation), `out/last` every `save_every` seconds, at the
@@ -123,11 +124,11 @@ def fit(
     return ckpt.load_model(out, speed.device)
 
 
-def new_model(config: Config) -> ckpt.Model:
+def new_model(config: Config) -> Model:
     """A fresh model with the initial weights of `config.seed`; the caller's random state is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return ckpt.make_model(config)
+        return make_model(config)
 
 
 def in_time(config: Config, data: ImageSet, out: Path, minutes: float, eval_every: int, device: torch.device) -> Config:
@@ -147,7 +148,7 @@ def in_time(config: Config, data: ImageSet, out: Path, minutes: float, eval_ever
 
 
 @torch.no_grad()
-def validate(model: ckpt.Model, data: ImageSet, episodes: int = 32) -> Bound:
+def validate(model: Model, data: ImageSet, episodes: int = 32) -> Bound:
     """The mean bound on the first `episodes` episodes of data.valid, in one fixed order with fixed noise."""
     model.eval()
     device, length, terms = next(model.parameters()).device, min(model.config.length, len(data.valid)), []

@@ -11,7 +11,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..config import Config
-from .checkpoint import make_model
+from ..models import make_model
 
 # Dense peaks of NVIDIA's data sheets, 1e12 operations a second: (bfloat16, float32 as TF32). The first name that a
 # device's name contains counts, so longer names stand first.

@@ -16,6 +16,7 @@ from ..bound import Bound
 from ..config import Config
 from ..data.images import ImageSet
 from ..inputs import check_number
+from ..models import Model
 from . import checkpoint as ckpt
 from .atomic import CARD, LOG, TRAINING, present, refuse_strangers, remove, tidy, write_file
 from .distributed import World
@@ -35,7 +36,7 @@ class Run:
         self,
         out: Path,
         config: Config,
-        model: ckpt.Model,
+        model: Model,
         optimizer: Optimizer,
         data: ImageSet,
         world: World | None = None,

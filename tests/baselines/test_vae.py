@@ -6,7 +6,7 @@ from tiny_model import bar_set, bars, episodes
 
 import kpp_lib as kpp
 from kpp_lib.baselines import VAE
-from kpp_lib.training.checkpoint import make_model
+from kpp_lib.models import make_model
 
 
 def vae():

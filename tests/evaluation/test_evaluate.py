@@ -10,6 +10,7 @@ from tiny_model import bar_set, bars, episodes, tiny
 import kpp_lib as kpp
 from kpp_lib.bound import sample
 from kpp_lib.evaluation import diagnostics
+from kpp_lib.evaluation.once import once
 from kpp_lib.training.fit import new_model
 
 
@@ -68,6 +69,21 @@ def test_a_part_is_a_fixed_random_part_and_says_so():
 def test_errors(options, message):
     with pytest.raises(ValueError, match=message):
         kpp.evaluate(tiny(), bars(22), **options)
+
+
+@pytest.mark.parametrize(("recipe", "alone", "shared"), [("allocated", 4, 1), ("content", 5, 2)])
+def test_what_scores_share_is_computed_once_and_no_number_changes(monkeypatch, recipe, alone, shared):
+    model, x, passes = tiny(recipe), episodes(), []
+    see = type(model.encoder).see
+    monkeypatch.setattr(type(model.encoder), "see", lambda self, x: passes.append(x) or see(self, x))
+    scores, counts = [], []
+    for m in (model, once(model)):
+        with torch.no_grad():
+            names = ("memory_swap", "prior_keys", "retrieval_noisy")
+            scores.append([diagnostics.SCORES[name](m, x, kpp.seeded(1)) for name in names])
+        counts.append(len(passes))
+        passes.clear()
+    assert all(map(torch.equal, *scores)) and counts == [alone, shared]
 
 
 @pytest.mark.parametrize("recipe", ["allocated", "cells"])

@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import resnet18
 
 from kpp_lib import Config
-from kpp_lib.training.checkpoint import make_model
+from kpp_lib.models import make_model
 from kpp_lib.training.device import SWITCHES, Speed
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,10 +12,20 @@ from kpp_lib.training.device import SWITCHES, Speed, best_device
 from kpp_lib.training.watch import Watch
 
 
-def test_on_a_cpu_every_switch_is_off_that_costs_or_changes_a_number(monkeypatch):
+@pytest.mark.parametrize(("device", "on"), [("cpu", {"channels_last"}), ("mps", set())])
+def test_elsewhere_only_the_layout_is_on(monkeypatch, device, on):
     monkeypatch.delenv("KPP_SPEED", raising=False)
-    speed = Speed.of("cpu")
-    assert not any(getattr(speed, name) for name in SWITCHES)
+    speed = Speed.of(device)
+    assert {name for name in SWITCHES if getattr(speed, name)} == on
+
+
+def test_a_model_is_loaded_in_the_layout_in_which_it_is_fast(tmp_path):
+    model = kpp.KanervaPlusPlus(kpp.Config.preset("tiny")).eval()
+    kpp.save_model(model, tmp_path / "m")
+    loaded = kpp.load_model(tmp_path / "m")
+    weights = [w for w in loaded.parameters() if w.dim() == 4]
+    assert weights and all(w.is_contiguous(memory_format=torch.channels_last) for w in weights)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), loaded.parameters(), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -40,7 +50,7 @@ def test_a_switch_is_turned_by_name_and_a_wrong_one_is_named(monkeypatch):
 
 def test_a_run_in_channels_last_with_a_fused_optimiser_goes_on_as_if_never_stopped(tmp_path, monkeypatch):
     """As on CUDA. Files keep NCHW; a fused step on a state that is laid out otherwise would fail, or mix it up."""
-    monkeypatch.setenv("KPP_SPEED", "channels_last=on fused=on")
+    monkeypatch.setenv("KPP_SPEED", "fused=on")
     config, see = kpp.Config.preset("tiny", "paper", steps=4, episodes=2), Watch.see
     options = dict(device="cpu", quiet=True, log_every=4, eval_every=2)
 
