@@ -55,13 +55,16 @@ def study(name: str) -> dict[str, list[dict]]:
 
 
 def capacity() -> Figure:
-    """Total and retrieval against T."""
+    """Total and retrieval against T; dashed, the total of the memory-free VAE."""
     fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
     for checkpoint, rows in study("capacity").items():
+        checkpoint = Path(checkpoint).name.removesuffix("-seed0")
         length = [r["T"] for r in rows]
         left.plot(length, [r["total"] for r in rows], marker="o", markersize=4, label=checkpoint)
         found = [100 * r["retrieval_shuffled"] for r in rows]
         right.plot(length, found, marker="o", markersize=4, label=checkpoint)
+    vae = json.loads((ROOT / "results" / "mnist-vae-cpu.json").read_text())["scores"]["total"]["mean"]
+    left.axhline(vae, color="grey", linestyle="--", label="mnist-vae-cpu, no memory")
     left.set(ylabel="total, nats/image", yscale="log", title="The bound")
     right.set(ylabel="own image found, %", ylim=(0, 103), title="Retrieval, cues shuffled")
     for ax in (left, right):

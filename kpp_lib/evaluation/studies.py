@@ -19,7 +19,7 @@ from ..inputs import Words, check_choice, check_count, check_kind, check_number,
 from ..model import KanervaPlusPlus
 from .evaluate import check_split, evaluate
 
-LENGTHS = (1, 2, 4, 8, 16, 32, 64, 128)
+LENGTHS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 STRENGTHS = {  # in the units of kpp_lib.data.noise
     "salt & pepper": (0.0, 0.1, 0.2, 0.4, 0.6, 0.8),
     "speckle": (0.0, 0.3, 0.6, 1.2, 2.4),
