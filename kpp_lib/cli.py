@@ -30,6 +30,7 @@ MENDABLE = (
     torch.cuda.OutOfMemoryError,
 )
 UNITS = {"s": 1, "m": 60, "h": 3600}
+DEVICE_HELP = "cpu, cuda, cuda:N or mps (default: KPP_DEVICE, else the best there is)"
 BINARIZE = ("fixed", "dynamic", "threshold")
 DATA_HELP = (
     "The data: the folder named by KPP_DATA; else torchvision's download into your cache; else, with no "
@@ -104,9 +105,7 @@ def _train_arguments(p: argparse.ArgumentParser) -> None:
         "every step, which fixed bits would overfit; validation and test bits are the fixed ones (default: "
         "%(default)s)",
     )
-    p.add_argument(
-        "--device", type=device, help="cpu, cuda, cuda:N or mps (default: KPP_DEVICE, else the best there is)"
-    )
+    p.add_argument("--device", type=device, help=DEVICE_HELP)
     p.add_argument(
         "--set",
         nargs="+",
@@ -180,7 +179,7 @@ def _evaluate_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("--quick", action="store_true", help="one order of 1,024 images")
     p.add_argument("--json", action="store_true", help="print the whole report as JSON")
     p.add_argument("--out", type=output_file, metavar="FILE", help="write the whole report there as JSON")
-    p.add_argument("--device", type=device, default="cpu", help="cpu, cuda, cuda:N or mps (default: %(default)s)")
+    p.add_argument("--device", type=device, help=DEVICE_HELP)
     p.set_defaults(run=run_evaluate)
 
 

@@ -22,6 +22,7 @@ from .sweep.plan import read_plan, train_command
 from .sweep.pool import Sweep, state, table
 from .sweep.speedrun import HEAD, attempts, check_jobs
 from .training.checkpoint import load_card, load_model
+from .training.device import best_device
 from .training.distributed import first_process
 from .training.fit import fit
 from .training.provenance import commit, data_card
@@ -67,8 +68,7 @@ def run_study(args: argparse.Namespace) -> None:
 
 def run_train(args: argparse.Namespace) -> None:
     """`kpp train`."""
-    if args.device is None and "KPP_DEVICE" in os.environ:
-        check_device("KPP_DEVICE", os.environ["KPP_DEVICE"])
+    _device(args)
     config = Config.preset(args.preset, args.recipe, **overrides(args.set))
     data = load_dataset(args.dataset, args.binarize, quiet=not first_process())
     names = ("extend", "device", "minutes", "eval_every", "save_every", "tensorboard", "quiet")
@@ -82,13 +82,21 @@ def run_train(args: argparse.Namespace) -> None:
     )
 
 
+def _device(args: argparse.Namespace) -> str:
+    """--device, else KPP_DEVICE, else the best there is; ValueError for a KPP_DEVICE that is not there."""
+    if args.device is None and "KPP_DEVICE" in os.environ:
+        check_device("KPP_DEVICE", os.environ["KPP_DEVICE"])
+    return args.device or best_device()
+
+
 def run_evaluate(args: argparse.Namespace) -> None:
     """`kpp evaluate`."""
-    model = load_model(args.checkpoint, args.device)
+    device = _device(args)
+    model = load_model(args.checkpoint, device)
     data = load_dataset(args.dataset, args.binarize, quiet=args.json)
     scores = args.scores and tuple(args.scores)
     baseline = args.baseline or load_card(args.checkpoint).get("baseline")
-    rival = load_model(baseline, args.device) if baseline else None
+    rival = load_model(baseline, device) if baseline else None
     orders, limit = (1, 1024) if args.quick else (args.orders, None)
     report = evaluate(model, data, args.length, orders, scores=scores, limit=limit, quiet=args.json, baseline=rival)
     report |= {"checkpoint": args.checkpoint, "baseline": baseline}

@@ -19,6 +19,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from kpp_lib import __version__
 from kpp_lib.data import sources
 from kpp_lib.evaluation.report import load_report, markdown, write_text
 from kpp_lib.training.checkpoint import load_card, load_model, save_model
@@ -70,9 +71,9 @@ def about() -> None:
 
 
 def here() -> str:
-    """The commit of this code; where git does not know, that of the checkout which packed the data."""
+    """The commit of this code; where git does not know it, that of the checkout which packed the data."""
     packed = Path(os.environ.get("KPP_DATA", ".")) / "commit.txt"
-    return packed.read_text().strip() if commit() == "unknown" and packed.is_file() else commit()
+    return packed.read_text().strip() if commit() == __version__ and packed.is_file() else commit()
 
 
 def driver() -> str:
@@ -107,7 +108,7 @@ def report(work: Path, out: Path) -> None:
 
 def _name_commit(file: Path) -> None:
     result = json.loads(file.read_bytes())
-    if result["commit"] == "unknown" and here() != "unknown":
+    if result["commit"] == __version__ != here():
         result["commit"] = result["training"]["commit"] = here()
         write_text(file, json.dumps(result, indent=1) + "\n")
 

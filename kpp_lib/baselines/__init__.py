@@ -1,4 +1,4 @@
-"""Models to compare with, on the same encoder, decoder and budget."""
+"""Models to compare with, built from the same encoders and decoders."""
 
 from .vae import VAE
 

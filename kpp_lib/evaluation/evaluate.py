@@ -34,7 +34,7 @@ EACH_ORDER = (
 )  # beside the bound; the others in the first order only
 NUMBERS = {name: i for i, name in enumerate(SCORES)}  # a score's noise does not depend on which others are asked for
 NOTES = {
-    "memory_gain": "total of the memory-free baseline of the same budget, minus total",
+    "memory_gain": "total of the memory-free baseline that was given, minus total",
     "leave_one_out": "memory written without the image; a quarter of the images in each order",
     "total": "a bound on -ln p(x|M), M written from the same episode: at least ln T, no match for ln p(x)",
     "memory_swap": "total with another episode's memory; the same as total where the memory is not read",

@@ -176,11 +176,13 @@ def run_tour(
     against anything), `only` keeps the notebooks whose names start so, `memory` is what a notebook's kernel may take at
     its peak (None: any amount), `jobs` how many notebooks run side by side. Every notebook runs even when an earlier
     one fails; the report's "failures" holds one line per failure. Seconds are wall clock, memory is in MiB.
-    Raises ValueError when the notebooks or the parameters file cannot be used at all.
+    Raises ValueError when the notebooks or the parameters file cannot be used at all, or `out` is their own folder.
     """
     if type(jobs) is not int or jobs < 1:
         raise ValueError(f"jobs: got {jobs!r}, expected a whole number from 1")
     folder, out = Path(notebooks).resolve(), Path(out).resolve()
+    if out == folder:
+        raise ValueError(f"out: got {out}, the folder of the notebooks, expected another: they would be replaced")
     chosen = _chosen(folder, only)
     parameters = parameter_files.for_notebooks(Path(params), sorted(folder.glob("*.ipynb")))
     judged = None if expected is None else Path(expected).resolve()

@@ -19,6 +19,7 @@ from .lock import Owner
 
 CARD, WEIGHTS, TRAINING, LOG = "model.json", "weights.safetensors", "training.safetensors", "log.csv"
 OURS = (CARD, WEIGHTS, TRAINING, LOG)  # the only names that are ever deleted, the card first
+OF_A_CARD = (b'"format"', b'"config"', b'"files"')  # other programs, too, call a file model.json; ours may be damaged
 
 
 def present(folder: Path) -> Path:
@@ -77,6 +78,11 @@ def refuse_strangers(folder: Path) -> None:
     for name in held:
         if name in OURS and ((folder / name).is_symlink() or not (folder / name).is_file()):
             raise ValueError(f"{folder / name}: no plain file; expected one that save_model wrote")
+    if held and not all(word in (folder / CARD).read_bytes() for word in OF_A_CARD):
+        raise ValueError(
+            f"{folder / CARD}: not of a checkpoint of ours, which names its format, config and files; expected a new "
+            "folder, an empty one, or a checkpoint to replace"
+        )
 
 
 def remove(folder: Path) -> None:

@@ -35,8 +35,8 @@ class Speed:
     | products | CUDA | blocks read as two matrix products, up to memories of 128 x 128; see `memory.read_blocks` |
     | repeatable | CUDA | cuDNN takes repeatable algorithms. Off: those that it finds fastest, by trying |
     | tf32 | CUDA | what is left in float32 multiplies with 10 bits of mantissa while training |
-    | graphs | CUDA, one process | forward and backward captured once and replayed as CUDA graphs |
-    | compile | CUDA, from 10,000 steps | torch.compile; takes a minute or more to begin, with graphs inside |
+    | graphs | CUDA, one process, keys not allocated | forward and backward captured once, replayed as CUDA graphs |
+    | compile | CUDA, from 10,000 steps, keys not allocated | torch.compile, graphs inside; a minute or more to begin |
     | still_gc | CUDA | Python's garbage collector rests in the loop: its pauses are longer than a step |
     """
 

@@ -179,6 +179,7 @@ class Run:
         found = ckpt.read_checkpoint(self.out / "last")
         step, best, seconds, code, steps = self._stand(found)
         self._same(found.card, extend)
+        self._tell_processes(found.card.get("processes", self.world.size))
         ckpt.load_weights(self.model, found)
         try:
             ckpt.unpack_optimizer(ckpt.unpack(found, TRAINING), self.optimizer, begun=step > 0)
@@ -207,6 +208,15 @@ class Run:
             raise ckpt.CheckpointError(
                 f"{found.folder / CARD}: no {error}; expected the checkpoint of a run, as fit writes it"
             ) from error
+
+    def _tell_processes(self, before: Any) -> None:
+        if before != self.world.size and self.world.main:
+            print(
+                f"{self.out}: processes: {before} when it was saved, {self.world.size} now; the same run, but for the "
+                "order of its sums",
+                file=sys.stderr,
+                flush=True,
+            )
 
     def _same(self, card: dict[str, Any], extend: bool) -> None:
         before, now = card["config"], self.config.to_dict()

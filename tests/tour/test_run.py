@@ -171,6 +171,13 @@ def test_a_process_that_does_not_come_back_is_a_failure_of_its_notebook():
     assert lost["failures"] == ["04_training: RuntimeError: A process ended"] and not lost["ok"]
 
 
+def test_notebooks_are_not_replaced_by_what_is_run(course):
+    before = {p.name: p.read_bytes() for p in course.notebooks.iterdir() if p.is_file()}
+    with pytest.raises(ValueError, match="out: got .*, the folder of the notebooks, expected another"):
+        tour.run_tour(course.notebooks, course.root / "fast.yaml", course.notebooks / ".", None)
+    assert before == {p.name: p.read_bytes() for p in course.notebooks.iterdir() if p.is_file()}
+
+
 @pytest.mark.parametrize("jobs", [0, -1, True, 1.5])
 def test_jobs_are_a_whole_number_from_one(course, jobs):
     with pytest.raises(ValueError, match="jobs: got .* expected a whole number from 1"):

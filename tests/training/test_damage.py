@@ -372,6 +372,16 @@ def test_a_folder_that_is_no_checkpoint_is_not_replaced(tmp_path, files):
     assert [p.name for p in tmp_path.iterdir()] == ["thesis"]
 
 
+def test_a_model_json_of_another_program_is_no_checkpoint(tmp_path):
+    (tmp_path / "booster").mkdir()
+    files = {"model.json": '{"learner": {}, "version": [2, 1, 0]}', "log.csv": "years of work"}
+    for name, text in files.items():
+        (tmp_path / "booster" / name).write_text(text)
+    with pytest.raises(ValueError, match="model.json: not of a checkpoint of ours, which names its format"):
+        kpp.save_model(tiny(), tmp_path / "booster")
+    assert {p.name: p.read_text() for p in (tmp_path / "booster").iterdir()} == files
+
+
 def test_a_file_is_not_replaced(tmp_path):
     (tmp_path / "thesis").write_text("years of work")
     with pytest.raises(ValueError, match="thesis: no folder; expected a new one"):

@@ -23,6 +23,7 @@ def done(tmp_path_factory):
         two_processes.train(out / "one-two", stop=6)
     ended = launch("runs", out)
     assert ended.returncode == 0, ended.stderr
+    assert "one-two: processes: 1 when it was saved, 2 now; the same run" in ended.stderr
     return out
 
 
