@@ -66,6 +66,8 @@ def capacity() -> Figure:
     vae = json.loads((ROOT / "results" / "mnist-vae-cpu.json").read_text())["scores"]["total"]["mean"]
     left.axhline(vae, color="grey", linestyle="--", label="mnist-vae-cpu, no memory")
     left.set(ylabel="total, nats/image", yscale="log", title="The bound")
+    left.set_yticks(ticks := [20, 50, 100, 200, 500], map(str, ticks))
+    left.minorticks_off()
     right.set(ylabel="own image found, %", ylim=(0, 103), title="Retrieval, cues shuffled")
     for ax in (left, right):
         ax.set_xscale("log", base=2)
