@@ -101,6 +101,12 @@ def expand(files):
     return [f"{start}{name}{end}" for name in names.split(",")]
 
 
+@pytest.mark.parametrize("file", sorted((ROOT / "results" / "studies").glob("*.json")), ids=lambda f: f.stem)
+def test_a_study_says_what_it_is(file):
+    study = json.loads(file.read_text())
+    assert study["data"]["digest"] and study["rows"] and not study["commit"].endswith("+")
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
 def test_the_pages_print_the_tables_of_studies(page):
     """Below the line that prints them, `kpp table results/studies/...`."""
