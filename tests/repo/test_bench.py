@@ -124,8 +124,9 @@ def test_gains_are_measured_with_the_switch_off(monkeypatch):
 
     monkeypatch.setenv("KPP_SPEED", "fused=on")
     monkeypatch.setattr(bench_gpu, "rates", rates)
-    fused, compiled = bench_gpu.gains("cpu", Config.preset("tiny"), None, 1, 1, compile=True)
-    assert asked == ["compile=off", "compile=off fused=off", "compile=on"]
+    layout, fused, compiled = bench_gpu.gains("cpu", Config.preset("tiny"), None, 1, 1, compile=True)
+    assert asked == ["compile=off", "compile=off channels_last=off", "compile=off fused=off", "compile=on"]
+    assert (layout.name, layout.value) == ("channels_last (on here)", 2.0)
     assert (fused.name, fused.value) == ("fused (on here)", 2.0) and compiled.value == 0.5
     assert bench_gpu.os.environ["KPP_SPEED"] == "fused=on"
 

