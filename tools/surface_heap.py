@@ -78,7 +78,7 @@ def loaded(file: Any) -> Tensor:
     """`load_memory` of a file that is there, or of something else."""
     with tempfile.TemporaryDirectory() as folder:
         there = kpp.save_memory(model("allocated"), torch.zeros(B, 3, S, S), Path(folder) / "memory")
-        return kpp.load_memory(model("allocated"), there if file == "a memory" else file)
+        return kpp.load_memory(model("allocated"), there if isinstance(file, str) and file == "a memory" else file)
 
 
 HEAP = [
