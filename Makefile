@@ -54,7 +54,7 @@ endif
 	@touch $(READY)
 
 tour: $(READY)
-	@$(OFFLINE) $(BIN)/python -m kpp_lib.tour
+	@$(OFFLINE) $(BIN)/python -m kpp_lib tour
 
 # The files of tests go to whichever process is free (tests/conftest.py). One thread each: threads that wait
 # for a busy core only cost time. Both parts run even when the first fails; the closing lines stand together at the end.
@@ -65,7 +65,7 @@ test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -n $(WORKERS) --maxprocesses=8 --no-loadscope-reorder --durations=20 2>&1 \
 	  | tee build/test/unit.log && unit=ok; \
 	echo "2/2 tour"; \
-	$(BIN)/python -m kpp_lib.tour 2>&1 | tee build/test/tour.log && tour=ok; \
+	$(BIN)/python -m kpp_lib tour 2>&1 | tee build/test/tour.log && tour=ok; \
 	echo; echo "make test"; \
 	for part in unit tour; do \
 	  printf '  %-6s %-7s %s\n' $$part $${!part} "$$(tail -n 1 build/test/$$part.log)"; done; \

@@ -2,8 +2,6 @@
 
 import sys
 
-from ..arguments import plain_streams
 from .run import main
 
-plain_streams()
 sys.exit(main())
