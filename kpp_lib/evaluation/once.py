@@ -18,7 +18,7 @@ def once(model: KanervaPlusPlus) -> KanervaPlusPlus:
     """
     shared = copy(model)
     for name in SHARED:
-        setattr(shared, name, _remembered(getattr(shared, name)))
+        setattr(shared, name, _remembered(getattr(model, name)))  # not of `shared`: a circle would keep them
     return shared
 
 

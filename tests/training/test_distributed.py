@@ -45,10 +45,10 @@ def apart(found, expected):
     return float((difference / length).sqrt())
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 5e-3), ("float64", 1e-11)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 2e-5), ("float64", 1e-11)])
 @pytest.mark.parametrize("case", two_processes.CASES)
 def test_half_the_batch_in_each_of_two_gives_the_gradients_of_one(done, case, dtype, tolerance):
-    """In float64 to the eleventh digit, so what is left in float32 is its sums; so too the buffers."""
+    """In float64 to the eleventh digit, so what is left in float32 is the order of its sums; so too the buffers."""
     expected = two_processes.gradients(World(), case, getattr(torch, dtype))
     found = [torch.load(done / f"rank{rank}.pt")[case, dtype] for rank in range(2)]
     for part in ("gradients", "buffers"):
@@ -80,13 +80,13 @@ def same_run(out, expected):
             assert float(row[name]) == pytest.approx(float(other[name]), rel=1e-4, abs=5e-3), (row["step"], name)
     for part in ("best", "last"):
         mine, its = (kpp.load_model(folder / part).state_dict() for folder in (out, expected))
-        assert list(mine) == list(its) and apart(mine, its) < 3e-3
+        assert list(mine) == list(its) and apart(mine, its) < 1e-3
         assert kpp.load_card(out / part)["step"] == kpp.load_card(expected / part)["step"]
 
 
 def test_a_run_of_two_processes_is_that_of_one(done, alone):
-    """Log within 0.005 nats, weights within 3e-3 of their norm (Adam moves a weight whose gradient is rounding error by
-    a whole learning rate). The model that all began with is over fifteen times as far away."""
+    """Log within 0.005 nats, weights within 1e-3 of their norm (Adam moves a weight whose gradient is rounding error by
+    a whole learning rate). The model that all began with is fifty times as far away."""
     same_run(done / "whole", alone)
     start = two_processes.new_model(two_processes.config()).state_dict()
     assert apart(start, kpp.load_model(alone / "last").state_dict()) > 0.05
