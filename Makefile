@@ -56,9 +56,10 @@ endif
 tour: $(READY)
 	@$(OFFLINE) $(BIN)/python -m kpp_lib tour
 
-# The files of tests go to whichever process is free (tests/conftest.py). One thread each: threads that wait
-# for a busy core only cost time. Both parts run even when the first fails; the closing lines stand together at the end.
-WORKERS ?= logical
+# The files of tests go to whichever process is free (tests/conftest.py). One process more than there are cores: those
+# with a browser wait a good deal. One thread each: threads that wait for a busy core only cost time. Both parts run
+# even when the first fails; the closing lines stand together at the end.
+WORKERS ?= $(shell $(BIN)/python -c 'import os; m = hasattr(os, "sched_getaffinity"); print((len(os.sched_getaffinity(0)) if m else os.cpu_count()) + 1)')
 test: $(READY)
 	@mkdir -p build/test; set -o pipefail; unit=FAILED; tour=FAILED; $(if $(OFFLINE),export $(OFFLINE);) \
 	echo "1/2 unit tests"; \

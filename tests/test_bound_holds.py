@@ -22,20 +22,21 @@ from kpp_lib.encoder import Seen
 
 T = 4
 ALL = torch.tensor([[int(bit) for bit in f"{i:04b}"] for i in range(16)]).float().view(16, 1, 2, 2)
-COMMON = dict(image_size=2, length=T, shift="none", key_log_var=-4.0)
+COMMON = dict(image_size=2, length=T, shift="none")
+SHARP = dict(key_log_var=-4.0)
 DENSE = dict(squash="centre", latent=4, decoder_base=32, key_log_var_range=(-7.0, 2.0))
 CONFIGS = {  # keys as cheap as the bound allows: the mutants' room to leak
     # z as a vector, q(Z|X), two keys from a table
-    "slots": Config.preset("tiny", "content", keys="slots", **DENSE, **COMMON),
+    "slots": Config.preset("tiny", "content", keys="slots", **SHARP, **DENSE, **COMMON),
     # z as maps, a posterior that has seen what was read, images written where their content belongs
-    "allocated": Config.preset("tiny", "allocated", map_widths=(8, 16), **COMMON),
+    "allocated": Config.preset("tiny", "allocated", key_log_var=-2.0, map_widths=(8, 16), **COMMON),
     # keys that read a whole cell
-    "cells": Config.preset("tiny", "cells", map_widths=(8, 16), **COMMON),
+    "cells": Config.preset("tiny", "cells", map_widths=(8, 16), **SHARP, **COMMON),
 }
-STEPS = {"slots": 800, "allocated": 1000, "cells": 600}
-MUTANT_STEPS = {"slots": 200, "allocated": 250}
-SEEDS = 4
-BATCH = {"slots": 32, "allocated": 12, "cells": 12}  # episodes a step
+STEPS = {"slots": 800, "allocated": 500, "cells": 600}
+MUTANT_STEPS = 150
+SEEDS = {"slots": (2, 0, 1, 3), "allocated": (0, 2, 3, 1), "cells": (0, 1, 2, 3)}  # in the order tried
+BATCH = {"slots": 32, "allocated": 24, "cells": 12}  # episodes a step
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -117,8 +118,8 @@ def trained(objective, kind):
     """The tiny model trained on `objective`, in eval mode: a mutant goes on from the honest model. That is of the first
     seed that memorises: not every one does, and which do depends on the last bits of the arithmetic."""
     if objective is not honest:
-        return run(objective, kind, deepcopy(trained(honest, kind)), MUTANT_STEPS[kind])
-    for seed in range(SEEDS):
+        return run(objective, kind, deepcopy(trained(honest, kind)), MUTANT_STEPS)
+    for seed in SEEDS[kind]:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = run(honest, kind, small_model(kind), STEPS[kind])
@@ -183,7 +184,7 @@ def violations(objective, kind, episodes_tested=4, draws=200, trained_on=None):
     totals = objective(model, x.repeat(draws, 1, 1, 1, 1), generator).total.unflatten(0, (draws, -1))  # [draws, B, T]
     found = set()
     for b in range(episodes_tested):
-        exact, error = log_p(model, memory[b : b + 1], ALL, 4000, generator)
+        exact, error = log_p(model, memory[b : b + 1], ALL, 1500, generator)
         p = exact.exp()
         if abs(p.sum() - 1) > 5 * (p * error).square().sum().sqrt():
             found.add("sum")
@@ -191,7 +192,7 @@ def violations(objective, kind, episodes_tested=4, draws=200, trained_on=None):
         spread = (totals[:, b].var(0) / draws + error[own] ** 2).sqrt()
         if torch.any(totals[:, b].mean(0) < -exact[own] - 4 * spread):
             found.add("exact")
-    many = torch.cat([objective(model, episodes(64, generator), generator).total for _ in range(20)])
+    many = torch.cat([objective(model, episodes(64, generator), generator).total for _ in range(12)])
     if many.mean() < math.log(T) - 4 * many.mean(1).std() / math.sqrt(len(many)):
         found.add("ln T")
     return found

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import torch
+import torchvision  # noqa: F401  here, once: else each child would spend most of its life on it, and be killed there
 from compare_runs import differences
 
 import kpp_lib as kpp

@@ -104,7 +104,7 @@ def test_a_gpu_run_without_a_gpu_says_so(capsys, monkeypatch):
 
 def test_everything_runs_in_small(tmp_path, capsys):
     out = tmp_path / "deep" / "bench.json"
-    parts = ["step", "cost", "memory", "switches", "gpu"]  # test_widgets.py has the widgets
+    parts = ["step", "cost", "memory", "switches"]  # test_widgets.py has the widgets, test_gpu_tool.py what a GPU adds
     chosen = [word for part in parts for word in ("--only", part)]
     assert bench.main(["--quick", "--device", "cpu", "--out", str(out), *chosen]) == 0
     written, printed = json.loads(out.read_text()), capsys.readouterr().out
