@@ -74,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
     table.add_argument("reports", nargs="+", metavar="FILE", help="JSON files")
     table.add_argument("--scores", nargs="+", metavar="SCORE", help="only these rows, in this order")
     table.add_argument("--over-seeds", action="store_true", help="runs that differ in their seed as one column")
+    table.add_argument("--by-run", action="store_true", help="a row per run, with the settings that differ")
     table.add_argument("--out", type=output_file, metavar="FILE", help="write the table there")
     table.set_defaults(run=run_table)
     return main

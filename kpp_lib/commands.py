@@ -109,12 +109,12 @@ def run_table(args: argparse.Namespace) -> None:
     """`kpp table`."""
     studies = [load_study(file) for file in args.reports]
     if any(studies):
-        if not all(studies) or args.scores or args.over_seeds:
+        if not all(studies) or args.scores or args.over_seeds or args.by_run:
             raise ValueError("reports: got studies beside others or their options, expected studies alone")
         _put("\n\n".join(study_markdown(s) for s in studies if s), args.out)
         return
     reports = [load_report(file) for file in args.reports]
-    _put(markdown(over_seeds(reports) if args.over_seeds else reports, args.scores), args.out)
+    _put(markdown(over_seeds(reports) if args.over_seeds else reports, args.scores, args.by_run), args.out)
 
 
 def _put(text: str, file: Path | None) -> None:

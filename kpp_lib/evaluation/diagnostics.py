@@ -15,6 +15,7 @@ from torch.distributions import Categorical, MixtureSameFamily, kl_divergence
 
 from ..baselines import VAE
 from ..bound import bound_terms, importance_bound, log_weight, sample
+from ..config import Config
 from ..doors import images_of
 from ..draws import draw
 from ..inputs import Words, check_generator, check_kind, wrong
@@ -226,8 +227,9 @@ SCORES: dict[str, Score] = {
 VAE_SCORES: dict[str, Score] = {"mean_decoding": door(vae_mean_decoding, VAE), "iw": door(vae_importance, VAE)}
 
 
-def scores_of(model: KanervaPlusPlus | VAE) -> dict[str, Score]:
+def scores_of(config: Config) -> dict[str, Score]:
     """The scores that make sense for a model: those of a memory need one, those of places a table of them."""
-    if isinstance(model, VAE):
+    if config.write == "none":
         return VAE_SCORES
-    return SCORES if isinstance(model.key_model, SlotKeys) else {k: v for k, v in SCORES.items() if k != "even_places"}
+    tabled = config.keys in ("slots", "allocated")
+    return SCORES if tabled else {k: v for k, v in SCORES.items() if k != "even_places"}

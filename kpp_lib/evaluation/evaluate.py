@@ -133,7 +133,7 @@ def check_split(split: Images, config: Config, binary: bool | None = True) -> No
 
 
 def _check_scores(model: Model, scores: tuple[str, ...] | None, baseline: Model | None) -> tuple[str, ...]:
-    known = scores_of(model)
+    known = scores_of(model.config)
     scores = tuple(known) if scores is None else scores
     if not isinstance(scores, list | tuple | set) or not all(isinstance(name, str) for name in scores):
         raise wrong("scores", scores, f"a list of some of {', '.join(known)}")
@@ -173,7 +173,7 @@ def _one_order(
     quiet: bool,
     baseline: Model | None,
 ) -> dict[str, float]:
-    device, known, parts = next(model.parameters()).device, scores_of(model), []
+    device, known, parts = next(model.parameters()).device, scores_of(model.config), []
     on = device if device.type == "cuda" else "cpu"  # noise of a GPU is other noise, made where it is used
 
     def noise(*numbers: int) -> torch.Generator:

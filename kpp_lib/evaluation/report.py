@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, stdev
@@ -133,10 +134,14 @@ def text(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def markdown(reports: Sequence[dict[str, Any]], scores: Sequence[str] | None = None) -> str:
+def markdown(
+    reports: Sequence[dict[str, Any]], scores: Sequence[str] | None = None, by_run: bool = False
+) -> str:
     """A table for each data set, a column per report, nats per image, and under it what each was scored on.
 
-    scores: the rows, by their names in the reports; all of them without it. Raises ValueError for an unknown name.
+    scores: the rows, by their names in the reports; all of them without it. by_run: a row per report and a column per
+    score, for many runs, with the words of each one's `kpp train` command that not all of them share. Raises ValueError
+    for an unknown name.
     """
     unknown = set(scores or ()) - set(LABELS)
     if unknown:
@@ -144,7 +149,8 @@ def markdown(reports: Sequence[dict[str, Any]], scores: Sequence[str] | None = N
     groups: dict[str, list[dict[str, Any]]] = {}
     for report in reports:
         groups.setdefault(report["data"]["name"] if report["data"] else "unnamed images", []).append(report)
-    return "\n\n".join(_table(name, group, scores or list(LABELS)) for name, group in groups.items())
+    table = _rows if by_run else _table
+    return "\n\n".join(table(name, group, scores or list(LABELS)) for name, group in groups.items())
 
 
 def _table(name: str, reports: Sequence[dict[str, Any]], scores: Sequence[str]) -> str:
@@ -154,6 +160,32 @@ def _table(name: str, reports: Sequence[dict[str, Any]], scores: Sequence[str]) 
             lines.append(f"| {LABELS[score]} | " + " | ".join(number(r, score) for r in reports) + " |")
     origins = [f"- {label(r)}: recipe {r['recipe']}, preset {r['preset']}; {origin(r)}" for r in reports]
     return "\n".join([*lines, "", *origins])
+
+
+def _rows(name: str, reports: Sequence[dict[str, Any]], scores: Sequence[str]) -> str:
+    shown = [score for score in scores if any(score in r["scores"] for r in reports)]
+    head = [name, "settings", *(LABELS[score] for score in shown)]
+    words = [_settings(report) for report in reports]
+    shared = set.intersection(*map(set, words)) if len(reports) > 1 else set()
+    lines = ["| " + " | ".join(head) + " |", "|---|---|" + "---:|" * len(shown)]
+    for report, own in zip(reports, words, strict=True):
+        settings = ", ".join(f"`{word}`" for word in own if word not in shared)
+        lines.append("| " + " | ".join([label(report), settings, *(number(report, score) for score in shown)]) + " |")
+    each = [f"recipe {r['recipe']}, preset {r['preset']}; {origin(r)}" for r in reports]
+    origins = [f"- {', '.join(label(r) for r, e in zip(reports, each, strict=True) if e == what)}: {what}"
+               for what in dict.fromkeys(each)]  # fmt: skip
+    return "\n".join([*lines, "", *origins])
+
+
+def _settings(report: dict[str, Any]) -> list[str]:
+    """["recipe=paper", "steps=2000"]: the words of a `kpp train` command, each option with its value."""
+    words, option, found = shlex.split(report.get("train_command", ""))[2:], "", []
+    for word in words:
+        if word.startswith("--"):
+            option = word[2:]
+        elif option != "out":
+            found.append(word if option == "set" else f"{option}={word}")
+    return found
 
 
 def load_study(file: str | Path) -> dict[str, Any] | None:

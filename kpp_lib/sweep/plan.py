@@ -24,13 +24,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ..config import PRESETS, RECIPES, Config
 from ..data.images import DATASETS
 from ..evaluation.diagnostics import SCORES, scores_of
 from ..inputs import check_choice, check_count, check_number, check_seed, wrong
-from ..models import make_model
 
 BITS = ("fixed", "dynamic", "threshold")
 WORDS = {"preset": tuple(PRESETS), "recipe": tuple(RECIPES), "dataset": DATASETS, "binarize": BITS}
@@ -206,8 +203,7 @@ def _evaluation(config: Config, given: dict[str, Any]) -> dict[str, Any]:
     if options["scores"] is not None:
         for score in _list("evaluate.scores", options["scores"], "names"):
             check_choice("evaluate.scores", score, tuple(SCORES))
-        with torch.device("meta"):  # no numbers, only the parts of the model
-            known = scores_of(make_model(config))
+        known = scores_of(config)
         options["scores"] = [score for score in options["scores"] if score in known]  # those that fit this model
     return options
 

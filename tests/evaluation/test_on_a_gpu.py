@@ -14,13 +14,14 @@ from kpp_lib.inputs import trusted
 from kpp_lib.training.fit import new_model
 
 ALL = [("slots", name) for name in SCORES] + [("vae", name) for name in VAE_SCORES]
+PLACED = [(r, n) for r in ("allocated", "cells") for n in ("memory_swap", "single_cues", "retrieval_shuffled")]
 ALL += [("paper", name) for name in ("memory_swap", "single_cues", "leave_one_out")]
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 
 
 def model_and_score(recipe, name):
     model = new_model(kpp.Config.preset("tiny", recipe)).eval()
-    return model, diagnostics.scores_of(model)[name]
+    return model, diagnostics.scores_of(model.config)[name]
 
 
 @torch.no_grad()
@@ -33,20 +34,22 @@ def test_a_score_asks_for_no_number(recipe, name):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("name", ["memory_swap", "single_cues", "retrieval_shuffled"])
-def test_an_allocator_is_waited_for_and_nothing_else(name):
+@pytest.mark.parametrize(("recipe", "name"), PLACED)
+def test_an_allocator_is_waited_for_and_nothing_else(recipe, name):
     """Its assignment is solved on the CPU."""
-    (model, score), x, found = model_and_score("allocated", name), episodes(3), []
+    (model, score), x, found = model_and_score(recipe, name), episodes(3), []
     with trusted(), Counter(found), Calls(found):
         score(model, x, kpp.seeded(0))
     assert "cpu" in found and set(found) <= {"cpu", "numpy", "lift_fresh"}
 
 
 @torch.no_grad()
-@pytest.mark.parametrize(("recipe", "name"), ALL)
+@pytest.mark.parametrize(("recipe", "name"), ALL + PLACED)
 def test_a_score_stays_on_its_device(monkeypatch, recipe, name):
+    """But for the assignment, which is made up here."""
     (model, score), moved = model_and_score(recipe, name), []
     undirected(monkeypatch)
+    monkeypatch.setattr("kpp_lib.allocate.assigned", lambda at, *_: at.new_zeros(at.shape[:2], dtype=torch.long))
     for module in ("kpp_lib.model", "kpp_lib.reading", "kpp_lib.baselines.vae", "kpp_lib.evaluation.diagnostics"):
         monkeypatch.setattr(f"{module}.check_generator", lambda *of, **needed: None)
     with FakeTensorMode(allow_non_fake_inputs=False):

@@ -86,17 +86,21 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     assert [f.read_bytes() for f in tmp_path.iterdir()] == ["± first\n".encode()]
 
 
+FLAGS = {"--over-seeds", "--by-run"}
+
+
 def commands_of(page):
-    """The files, rows and flag of each `kpp table` line of a page."""
+    """The files, rows and flags of each `kpp table` line of a page."""
     for line in re.findall(r"^kpp table ((?!results/studies).*)$", page, re.M):
         words = shlex.split(line, comments=True)
-        seeds = "--over-seeds" in words
-        files, _, rows = " ".join(w for w in words if w != "--over-seeds").partition(" --scores ")
-        yield [ROOT / f for f in expand(files)], rows.split() or None, seeds
+        files, _, rows = " ".join(w for w in words if w not in FLAGS).partition(" --scores ")
+        yield [ROOT / f for f in expand(files)], rows.split() or None, FLAGS & set(words)
 
 
 def expand(files):
-    """results/{a,b}.json, as bash does it."""
+    """results/{a,b}.json and results/*.json, as bash does it."""
+    if "*" in files:
+        return [file.relative_to(ROOT) for file in sorted(ROOT.glob(files))]
     start, names, end = re.fullmatch(r"(.*)\{(.*)\}(.*)", files).groups()
     return [f"{start}{name}{end}" for name in names.split(",")]
 
@@ -128,14 +132,33 @@ def test_a_study_is_a_table_too(tmp_path, capsys):
     assert load_study(file) is None
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
-def test_the_pages_print_what_their_commands_print(page):
-    page = (ROOT / page).read_text()
+@pytest.mark.parametrize("name", ["README.md", "docs/results.md", "docs/fair_trial.md"])
+def test_the_pages_print_what_their_commands_print(name):
+    page = (ROOT / name).read_text()
     shown = list(commands_of(page))
-    assert sorted(shown[0][0]) == RESULTS
-    for files, rows, seeds in shown:
+    assert sorted(shown[0][0]) == RESULTS or name == "docs/fair_trial.md"
+    for files, rows, flags in shown:
         reports = [load_report(file) for file in files]
-        assert markdown(over_seeds(reports) if seeds else reports, rows) in page
+        reports = over_seeds(reports) if "--over-seeds" in flags else reports
+        assert markdown(reports, rows, "--by-run" in flags) in page
+
+
+def test_a_row_per_run_shows_the_settings_in_which_they_differ(report, capsys, tmp_path):
+    command = "kpp train --preset tiny --recipe {} --dataset bars --set {}steps=20 --out runs/{}"
+    sets = {"a": ("paper", ""), "b": ("paper", "'shift=\"none\"' "), "c": ("vae", "")}
+    files = []
+    for run, (recipe, more) in sets.items():
+        one = report | {"run": run, "train_command": command.format(recipe, more, run)}
+        one["scores"] = {"total": {"mean": 9.0, "std": None}} | ({"kl_y": one["scores"]["kl_y"]} if run == "c" else {})
+        files.append(tmp_path / f"{run}.json")
+        files[-1].write_text(json.dumps(one))
+    assert cli.main(["table", *map(str, files), "--by-run", "--scores", "total", "kl_y"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "| bars | settings | total | KL_Y |" and lines[1] == "|---|---|---:|---:|"
+    assert lines[2] == "| a | `recipe=paper` | 9.00 | - |"
+    assert lines[3] == '| b | `recipe=paper`, `shift="none"` | 9.00 | - |'
+    assert lines[4].startswith("| c | `recipe=vae` | 9.00 |")
+    assert lines[6:] == [f"- a, b, c: {markdown([report]).splitlines()[-1].removeprefix('- mine: ')}"]
 
 
 def test_rows_can_be_chosen(report):
