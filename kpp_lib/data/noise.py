@@ -58,8 +58,13 @@ def noisy_cue(x: Tensor, most: float, generator: torch.Generator | Share) -> Ten
         return None
     check_kind("generator", generator, (torch.Generator, Share), "a torch.Generator, such as kpp.seeded(0)")
     share = most * draw(torch.rand, x.shape[:2], generator)[:, :, None, None, None]
-    flips = draw(torch.rand, x.shape, generator) < share
-    return (x - flips.to(x)).abs()
+    return flipped(x, share, generator)
+
+
+def flipped(x: Tensor, share: float | Tensor, generator: torch.Generator | Share) -> Tensor:
+    """Binary images with each bit flipped with probability `share`, a number or a tensor that broadcasts to x."""
+    hit = draw(torch.rand, x.shape, generator).to(x.device)
+    return (x - (hit < share).to(x)).abs()
 
 
 def _checked(x: Tensor, strength: float, generator: torch.Generator, most: float = math.inf) -> tuple[Tensor, float]:

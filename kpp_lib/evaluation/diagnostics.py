@@ -16,6 +16,7 @@ from torch.distributions import Categorical, MixtureSameFamily, kl_divergence
 from ..baselines import VAE
 from ..bound import bound_terms, importance_bound, log_weight, sample
 from ..config import Config
+from ..data.noise import flipped
 from ..doors import images_of
 from ..draws import draw
 from ..inputs import Words, check_generator, check_kind, wrong
@@ -136,8 +137,7 @@ def retrieval_single(model: KanervaPlusPlus, x: Tensor, generator: torch.Generat
 def retrieval_noisy(model: KanervaPlusPlus, x: Tensor, generator: torch.Generator, flips: float = 0.1) -> Tensor:
     """`retrieval_shuffled` with a share `flips` of each cue's bits flipped."""
     order = _order(x, generator)
-    flipped = (draw(torch.rand, x.shape, generator, device=x.device) < flips).to(x)
-    cues = (x - flipped).abs()[:, order]
+    cues = flipped(x, flips, generator)[:, order]
     return _retrieved(model.reconstruct(cues, model.write(x), generator)[:, order.argsort()], x)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..data.episodes import Episodes, seeded
 from ..data.images import Images
+from ..data.noise import flipped
 from ..inputs import Words, check_count, check_kind, check_number, wrong
 from ..model import KanervaPlusPlus
 from .evaluate import check_split
@@ -50,7 +51,7 @@ def search(
         memory = small.write(x, posterior)
         for flip in flips:
             rows += [
-                {"T": length, "flip": flip} | _looked(small, flipped(x, flip, 1), posterior.place, memory, n)
+                {"T": length, "flip": flip} | _looked(small, flipped(x, flip, seeded(1)), posterior.place, memory, n)
                 for n in near
             ]
     return rows
@@ -89,9 +90,9 @@ def stored(
     new = {"the same": same} | {name: _cells(model, split, None, len(x)) for name, split in others.items()}
     memory, rows = model.write(x), []
     for flip in flips:
-        there = model.locate(flipped(x, flip, 2), memory)
+        there = model.locate(flipped(x, flip, seeded(2)), memory)
         for name, images_of_it in new.items():
-            absent = model.locate(flipped(images_of_it, flip, 2), memory[: len(images_of_it)])
+            absent = model.locate(flipped(images_of_it, flip, seeded(2)), memory[: len(images_of_it)])
             shares = {
                 kind: {str(level): float((found.p_value <= level).float().mean()) for level in LEVELS}
                 for kind, found in (("found", there), ("false_alarms", absent))
@@ -104,11 +105,6 @@ def auroc(high: Tensor, low: Tensor) -> float:
     """Share of pairs in which the number of `high` is the larger one; a tie counts half."""
     difference = high.flatten()[:, None] - low.flatten()
     return float((1 + difference.sign()).mean() / 2)
-
-
-def flipped(x: Tensor, share: float, seed: int) -> Tensor:
-    """Binary images with each bit flipped with probability `share`."""
-    return (x - (torch.rand(x.shape, generator=seeded(seed)).to(x) < share).to(x)).abs()
 
 
 def _cells(model: KanervaPlusPlus, images: Images, length: int | None, episodes: int) -> Tensor:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from kpp_lib import seeded
-from kpp_lib.data.noise import KINDS, add_noise, noisy_cue
+from kpp_lib.data.noise import KINDS, add_noise, flipped, noisy_cue
 
 GREY = torch.linspace(0, 1, 28 * 28).view(1, 1, 28, 28)
 
@@ -65,3 +65,11 @@ def test_noisy_cues_flip_up_to_a_share_of_each_images_bits():
     assert torch.all((cue == 0) | (cue == 1)) and share.max() < 0.25 and share.min() < 0.03
     assert share.mean().item() == pytest.approx(0.1, abs=0.02)
     assert torch.equal(cue, noisy_cue(x, 0.2, seeded(2))) and noisy_cue(x, 0, seeded(2)) is None
+
+
+def test_flipped_bits_are_as_many_as_asked_for():
+    x = torch.zeros(4, 4, 1, 28, 28)
+    assert torch.equal(flipped(x, 0.0, seeded(0)), x) and torch.equal(flipped(x, 1.0, seeded(0)), 1 - x)
+    assert float(flipped(x, 0.2, seeded(0)).mean()) == pytest.approx(0.2, abs=0.02)
+    half = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1, 1)
+    assert torch.equal(flipped(x, half.repeat(2, 1, 1, 1, 1), seeded(0))[:, 0, 0, 0, 0], torch.tensor([0.0, 1.0] * 2))

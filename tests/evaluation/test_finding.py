@@ -5,7 +5,7 @@ import torch
 from tiny_model import bars, tiny
 
 from kpp_lib import Images, seeded
-from kpp_lib.evaluation.finding import auroc, flipped, search, stored
+from kpp_lib.evaluation.finding import auroc, search, stored
 
 
 def noise(n, seed=0):
@@ -33,12 +33,6 @@ def perfect(model, monkeypatch):
 def test_auroc_by_hand():
     assert auroc(torch.tensor([3.0, 1.0]), torch.tensor([2.0, 1.0])) == pytest.approx((2 + 0.5) / 4)
     assert auroc(torch.tensor([2.0]), torch.tensor([0.0, 1.0])) == 1
-
-
-def test_flipped_bits_are_as_many_as_asked_for():
-    x = torch.zeros(4, 4, 1, 28, 28)
-    assert torch.equal(flipped(x, 0.0, 0), x) and torch.equal(flipped(x, 1.0, 0), 1 - x)
-    assert float(flipped(x, 0.2, 0).mean()) == pytest.approx(0.2, abs=0.02)
 
 
 def test_a_perfect_memory_tells_what_is_not_stored(monkeypatch):
