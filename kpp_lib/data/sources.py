@@ -65,6 +65,7 @@ OMNIGLOT_SHA256 = {
     "background": "0ab79f985d54d682c6b0648ec00ec1a97555a19777e32d86acce0e07da605341",
     "evaluation": "8b30138357c6f079e1a4a87405d5cda8999b6036890a8aa2fefafcd69824c707",
 }
+HALF = 127  # grey above it is ink, where bits are a threshold and not a draw
 PACKED = 1379  # bytes of one drawing of Omniglot, 105x105 bits
 
 

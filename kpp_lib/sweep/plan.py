@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import PRESETS, RECIPES, Config
-from ..data.images import DATASETS
+from ..data.load import DATASETS
 from ..evaluation.diagnostics import SCORES, scores_of
 from ..inputs import check_choice, check_count, check_number, check_seed, wrong
 

@@ -26,7 +26,7 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-from ..data.images import load_dataset
+from ..data.load import load_dataset
 from ..evaluation.report import number
 from ..training.checkpoint import CheckpointError, load_card
 from ..training.provenance import data_card

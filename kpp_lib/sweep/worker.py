@@ -16,7 +16,8 @@ from typing import Any
 
 import torch
 
-from ..data.images import ImageSet, load_dataset
+from ..data.images import ImageSet
+from ..data.load import load_dataset
 from ..evaluation.evaluate import evaluate
 from ..evaluation.report import write_text
 from ..training.checkpoint import load_card, load_model

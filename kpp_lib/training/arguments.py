@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Config
-from ..data.images import SPLITS, ImageSet
+from ..data.bits import SPLITS
+from ..data.images import ImageSet
 from ..inputs import Words, check_count, check_flag, check_kind, wrong
 from .distributed import World
 
@@ -31,6 +32,10 @@ def check_run(config: Any, data: Any, out: Any, counts: dict[str, Any], flags: d
         images = getattr(data, split)
         if not (images.binary or images.redraw):
             raise wrong("data", Words(f"grey images in {split}"), "binary ones: binarize='fixed' or 'dynamic'")
+    fits = min(len(getattr(data, split)) for split in SPLITS) // 2
+    if fits < config.length:
+        counts = Words(", ".join(f"{len(getattr(data, split))} {split} images" for split in SPLITS))
+        raise wrong("data", counts, f"two episodes of T = {config.length} in each; length={fits} is the most that fits")
     if config.lengths == "mixed" and World.now().size > 1:  # an episode may be all images of a step
         raise wrong("lengths", config.lengths, "'fixed' or 'growing' with several processes, which share episodes out")
     need = config.length * config.episodes

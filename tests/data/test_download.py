@@ -14,7 +14,8 @@ from tiny_data import TRAIN_IMAGES, flip_last, grey_of, put, write_zips
 from torchvision import datasets
 
 from kpp_lib.data import download, sources
-from kpp_lib.data.images import DataError, load_dataset
+from kpp_lib.data.load import load_dataset
+from kpp_lib.data.sources import DataError
 
 pytestmark = pytest.mark.usefixtures("no_sources")
 load = partial(load_dataset, "mnist", quiet=True)

@@ -12,7 +12,10 @@ import torch
 from tiny_data import TRAIN_IMAGES, grey_of
 
 from kpp_lib.data import sources
-from kpp_lib.data.images import SPLITS, DataError, Images, ImageSet, load_dataset
+from kpp_lib.data.bits import SPLITS
+from kpp_lib.data.images import Images, ImageSet
+from kpp_lib.data.load import load_dataset
+from kpp_lib.data.sources import DataError
 
 REAL = os.environ.get("KPP_DATA")
 needs_real = pytest.mark.skipif(not REAL, reason="KPP_DATA is unset: the released bits cannot be compared without them")

@@ -11,7 +11,8 @@ import torch
 from tiny_data import TRAIN_IMAGES, flip_last, grey_of, idx_bytes, put, write_zips
 
 from kpp_lib.data import sources
-from kpp_lib.data.images import DataError, load_dataset
+from kpp_lib.data.load import load_dataset
+from kpp_lib.data.sources import DataError
 
 pytestmark = pytest.mark.usefixtures("no_sources")
 load = partial(load_dataset, "mnist", quiet=True)

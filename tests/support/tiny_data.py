@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from kpp_lib.data import download, images, sources
+from kpp_lib.data import download, load, sources
 
 TRAIN_IMAGES = sources.FILES["train", "images"]
 
@@ -58,7 +58,7 @@ def contents(monkeypatch):
         files[sources.FILES[split, "labels"]] = idx_bytes(rng.integers(0, 10, n, dtype=np.uint8))
     table = {file: hashlib.md5(raw).hexdigest() for file, raw in files.items()}
     monkeypatch.setitem(sources.CHECKSUMS, "mnist", table)
-    monkeypatch.setattr(images, "VALID", 10)
+    monkeypatch.setattr(load, "VALID", 10)
     return files
 
 
