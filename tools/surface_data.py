@@ -190,6 +190,41 @@ def right_seed(result: torch.Generator, first: int, second: int) -> None:
     assert result.initial_seed() == seed
 
 
+def _own() -> tuple[Pool, Pool]:
+    """A reader's images, in any form that `from_tensors` takes."""
+
+    def grey() -> Tensor:
+        return 255 * pixels()
+
+    forms = {
+        "numpy": lambda: grey().numpy(),
+        "[N, H, W]": lambda: grey()[:, 0],
+        "[N, H, W, C]": lambda: grey().permute(0, 2, 3, 1).numpy(),
+        "floats": lambda: pixels().float(),
+        "doubles": lambda: pixels().double().numpy(),
+        "bool": lambda: pixels().bool(),
+        "int64": lambda: grey().long(),
+        "bits": pixels,
+        "strided": lambda: grey().repeat_interleave(2, 0)[::2],
+    }
+    wrong = {
+        "floats to 255": lambda: grey().float(),
+        "negative": lambda: -grey().long(),
+        "NaN": lambda: pixels() * float("nan"),
+        "complex": lambda: pixels().to(torch.complex64),
+        "two channels": lambda: grey().expand(-1, 2, -1, -1),
+        "not square": lambda: grey()[..., 1:],
+        "one image": lambda: grey()[0, 0],
+        "empty": lambda: grey()[:0],
+        "list": lambda: grey().tolist(),
+        "sparse": lambda: pixels().float().to_sparse(),
+        "words": lambda: np.array(["a"] * N),
+        "images and too few labels": lambda: (grey(), torch.arange(3)),
+    }
+    strange = [Given(k, v, grey) for k, v in forms.items()] + [bad(k, v) for k, v in wrong.items()]
+    return st.sampled_from([plain("grey", grey)]), st.one_of(st.sampled_from(strange), odd())
+
+
 SPLIT = splits("binary", wrong=())
 METHOD = (splits("binary", "grey", "redraw")[0],) * 2
 DATA = [
@@ -224,6 +259,22 @@ DATA = [
             "name": (values("a"), bads(1, None, b"a")),
         },
         also=("valid", "test"),
+    ),
+    Door(
+        "kpp.ImageSet.from_tensors",
+        lambda train, valid, binarize, seed: kpp.ImageSet.from_tensors(
+            train, valid, binarize=binarize, seed=seed, quiet=True
+        ),
+        {
+            "train": _own(),
+            "valid": (values(None), _own()[1]),
+            "binarize": (values("fixed", "dynamic", "threshold", "none"), bads("bits", None, 1)),
+            "seed": seed(),
+        },
+        lambda data, train, valid, binarize, seed: (
+            len(data.train) + len(data.valid) + len(data.test) == len(train) + (0 if valid is None else len(valid))
+        ),
+        also=("train labels", "valid labels"),
     ),
     Door(
         "kpp.Episodes.batch",
