@@ -190,7 +190,7 @@ def right_seed(result: torch.Generator, first: int, second: int) -> None:
     assert result.initial_seed() == seed
 
 
-def _own() -> tuple[Pool, Pool]:
+def _own(*but: str) -> tuple[Pool, Pool]:
     """A reader's images, in any form that `from_tensors` takes."""
 
     def grey() -> Tensor:
@@ -222,7 +222,7 @@ def _own() -> tuple[Pool, Pool]:
         "images and too few labels": lambda: (grey(), torch.arange(3)),
     }
     strange = [Given(k, v, grey) for k, v in forms.items()] + [bad(k, v) for k, v in wrong.items()]
-    return st.sampled_from([plain("grey", grey)]), st.one_of(st.sampled_from(strange), odd("numpy"))
+    return st.sampled_from([plain("grey", grey)]), st.one_of(st.sampled_from(strange), odd(*but))
 
 
 SPLIT = splits("binary", wrong=())
@@ -267,7 +267,7 @@ DATA = [
         ),
         {
             "train": _own(),
-            "valid": (values(None), _own()[1]),
+            "valid": (values(None), _own("None")[1]),
             "binarize": (values("fixed", "dynamic", "threshold", "none"), bads("bits", None, 1)),
             "seed": seed(),
         },
