@@ -4,6 +4,7 @@ import pytest
 import torch
 from tiny_model import bar_set
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 import kpp_lib as kpp
 from kpp_lib.config import RECIPES
@@ -26,7 +27,7 @@ def test_operations_are_those_of_a_real_step(recipe):
     model = new_model(config)
     x = torch.zeros(config.episodes, config.length, 1, 28, 28)
     cue = x if config.cue_noise else None
-    with torch.utils.flop_counter.FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False) as counter:
         model(x, kpp.seeded(0), cue).mean().weighted().backward()
     assert step_flops(config) == counter.get_total_flops() > 1e6
 
