@@ -55,7 +55,7 @@ def run_study(args: argparse.Namespace) -> None:
         baseline = args.baseline or card.get("baseline")
         given["baseline"] = load_model(baseline, args.device) if baseline else None
     if args.study == "keys":  # labels of released bits are guesses
-        given["labelled"] = load_dataset(args.dataset, "dynamic", quiet=True).train
+        given["labelled"] = load_dataset(args.dataset, "dynamic", quiet=True, **_pixels(model.config)).train
     if args.study == "stored":
         if args.dataset in args.others:
             raise ValueError(f"--others: got {args.dataset}, whose images are stored, expected other data sets")

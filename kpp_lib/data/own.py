@@ -214,5 +214,5 @@ def _about(path: Path, splits: Mapping[str, Labelled], damaged: Sequence[Path], 
         names = ", ".join(str(f.relative_to(path)) for f in damaged[:SAID]) + ", ..." * (len(damaged) > SAID)
         said.append(f"{len(damaged)} file{'s' * (len(damaged) > 1)} could not be read: {names}")
     if not invert and float(splits["train"].pixels.float().mean()) > 128:
-        said.append("most of the paper is light: invert=True makes dark ink the ones")
+        said.append("most of the paper is light; in ImageSet.from_folder, invert=True makes dark ink the ones")
     return "; ".join(said)

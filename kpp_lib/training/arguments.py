@@ -35,7 +35,8 @@ def check_run(config: Any, data: Any, out: Any, counts: dict[str, Any], flags: d
     fits = min(len(getattr(data, split)) for split in SPLITS) // 2
     if fits < config.length:
         counts = Words(", ".join(f"{len(getattr(data, split))} {split} images" for split in SPLITS))
-        raise wrong("data", counts, f"two episodes of T = {config.length} in each; length={fits} is the most that fits")
+        most = f"; length={fits} is the most that fits" if fits else ""
+        raise wrong("data", counts, f"two episodes of T = {config.length} in each{most}")
     if config.lengths == "mixed" and World.now().size > 1:  # an episode may be all images of a step
         raise wrong("lengths", config.lengths, "'fixed' or 'growing' with several processes, which share episodes out")
     need = config.length * config.episodes
