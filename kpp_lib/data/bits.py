@@ -27,7 +27,7 @@ def binarized(
     if binarize == "none":
         return _fields(grey, binary=False), "grey"
     if binarize == "threshold" or (threshold and fixed is None):
-        fixed, bits = {split: _threshold(grey[split]) for split in SPLITS}, "threshold 0.5"
+        fixed, bits = {split: at_half(grey[split]) for split in SPLITS}, "threshold 0.5"
     elif fixed is not None:
         bits = "released"
     else:
@@ -45,7 +45,8 @@ def _fields(splits: dict[str, Labelled], binary: bool) -> dict[str, dict[str, An
     return {name: {"pixels": s.pixels, "labels": s.labels, "binary": binary} for name, s in splits.items()}
 
 
-def _threshold(images: Labelled) -> Labelled:
+def at_half(images: Labelled) -> Labelled:
+    """Grey -> bits: 1 where grey is above one half."""
     return Labelled((images.pixels > HALF).to(torch.uint8), images.labels)
 
 

@@ -29,13 +29,13 @@ from ..inputs import (
     wrong,
 )
 from . import own, sources
-from .bits import SPLITS, bernoulli, binarized
+from .bits import SPLITS, at_half, bernoulli, binarized
 from .sources import Labelled
 
 BINARIZE = ("fixed", "dynamic", "threshold", "none")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Images:
     """One split: ``pixels`` uint8 [N, C, H, W], 0/1 where ``binary``, else grey 0..255; ``labels`` int64 [N] or None.
 
@@ -64,6 +64,33 @@ class Images:
 
     def _keep(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)  # the one way to set a field of a frozen dataclass
+
+    @classmethod
+    def from_folder(
+        cls, path: str | os.PathLike, size: int = 28, *, grey: bool = True, invert: bool = False,
+        binarize: str = "threshold", quiet: bool = False,
+    ) -> Images:  # fmt: skip
+        """All image files below a folder as one split, in the order of their names: a handful of pictures to write into
+        a memory. To train on a folder: `ImageSet.from_folder`, which takes the same ``size``, ``grey`` and ``invert``.
+
+        ``binarize``: "threshold", 1 where grey > 127; "dynamic", bits redrawn at every access; "none", grey.
+        Raises ValueError for another choice, and DataError, which is one, for a folder without images.
+        """
+        choices = tuple(choice for choice in BINARIZE if choice != "fixed")
+        check_choice("binarize", binarize, choices)
+        check_flag("quiet", quiet)
+        images, note = own.read_images(*_folder(path, size, grey, invert))
+        if binarize == "threshold":
+            images = at_half(images)
+        split = cls(images.pixels, images.labels, binarize == "threshold", redraw=binarize == "dynamic")
+        if not quiet:
+            print("; ".join(filter(None, (f"{path}: {split!r}", note))), file=sys.stderr)
+        return split
+
+    def __repr__(self) -> str:
+        kind = "bits" if self.binary else "bits redrawn from grey" if self.redraw else "grey"
+        channels, high, wide = self.pixels.shape[1:]
+        return f"Images({len(self):,} of [{channels}, {high}, {wide}], {kind})"
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -111,7 +138,7 @@ class Images:
         return chosen.float() if self.binary else chosen.float() / 255
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ImageSet:
     """The three splits of one data set and where they come from.
 
@@ -145,6 +172,9 @@ class ImageSet:
             sha.update(str(tuple(split.pixels.shape)).encode())
             sha.update(split.pixels.contiguous().cpu().numpy())
         object.__setattr__(self, "digest", sha.hexdigest())  # the one way to set a field of a frozen dataclass
+
+    def __repr__(self) -> str:
+        return f"ImageSet({self.describe()})"
 
     def describe(self) -> str:
         """One line: name, source, counts, binarization, bits, start of the digest, and the note."""
@@ -193,11 +223,7 @@ class ImageSet:
         Subfolders train, valid and test are the splits, where they are there; other subfolders give labels.
         ``invert``: dark ink on light paper becomes ones on zeros. Damaged files are named and counted in `note`.
         """
-        check_kind("path", path, (str, os.PathLike), "the path of a folder of images")
-        size = check_count("size", size)
-        for flag, value in (("grey", grey), ("invert", invert)):
-            check_flag(flag, value)
-        splits, note = own.read_folder(Path(path).expanduser(), size, grey, invert)
+        splits, note = own.read_folder(*_folder(path, size, grey, invert))
         return cls._own(splits, f"folder:{path}", "files", binarize, seed, quiet, note)
 
     @classmethod
@@ -220,3 +246,10 @@ class ImageSet:
         if not quiet:
             print(data.describe(), file=sys.stderr)
         return data
+
+
+def _folder(path: Any, size: Any, grey: Any, invert: Any) -> tuple[Path, int, bool, bool]:
+    """What `from_folder` is told of the files, checked."""
+    check_kind("path", path, (str, os.PathLike), "the path of a folder of images")
+    size = check_count("size", size)
+    return Path(path).expanduser(), size, check_flag("grey", grey), check_flag("invert", invert)

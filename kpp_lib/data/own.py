@@ -145,20 +145,30 @@ def read_folder(path: Path, size: int, grey: bool, invert: bool) -> tuple[dict[s
     folder, give the labels, in order of their names. Damaged files are named and counted. Raises DataError for a
     folder without images.
     """
-    if not path.is_dir():
-        raise DataError(f"{path}: no such folder, expected one of image files")
+    _there(path)
     found = {NAMES[sub.name.lower()]: sub for sub in path.iterdir() if sub.is_dir() and sub.name.lower() in NAMES}
     if "train" not in found:
         found = {"train": path}
     damaged, splits = [], {}
     for split, folder in found.items():
-        splits[split] = _read_split(folder, size, grey, damaged)
-    if invert:
-        splits = {split: Labelled(255 - s.pixels, s.labels) for split, s in splits.items()}
-    return splits, _about(path, splits, damaged, invert)
+        splits[split] = _read_split(folder, size, grey, invert, damaged)
+    return splits, _about(path, splits["train"], damaged, "ImageSet", invert)
 
 
-def _read_split(folder: Path, size: int, grey: bool, damaged: list[Path]) -> Labelled:
+def read_images(path: Path, size: int, grey: bool, invert: bool) -> tuple[Labelled, str]:
+    """As `read_folder`, all images as one."""
+    _there(path)
+    damaged: list[Path] = []
+    images = _read_split(path, size, grey, invert, damaged)
+    return images, _about(path, images, damaged, "Images", invert)
+
+
+def _there(path: Path) -> None:
+    if not path.is_dir():
+        raise DataError(f"{path}: no such folder, expected one of image files")
+
+
+def _read_split(folder: Path, size: int, grey: bool, invert: bool, damaged: list[Path]) -> Labelled:
     files = sorted(f for f in folder.rglob("*") if f.is_file() and not _hidden(f.relative_to(folder)))
     kinds = sorted({f.relative_to(folder).parts[0] for f in files if f.parent != folder})
     pixels, labels = [], []
@@ -171,7 +181,8 @@ def _read_split(folder: Path, size: int, grey: bool, damaged: list[Path]) -> Lab
         also = f", {len(damaged)} damaged ones" if damaged else ""
         raise DataError(f"{folder}: no image in it ({len(files)} files{also}), expected PNG, JPEG or other pictures")
     use = len(kinds) > 1 and -1 not in labels
-    return Labelled(torch.stack(pixels), torch.tensor(labels) if use else None)
+    x = torch.stack(pixels)
+    return Labelled(255 - x if invert else x, torch.tensor(labels) if use else None)
 
 
 def _hidden(path: Path) -> bool:
@@ -208,11 +219,11 @@ def _in_mode(image: Any, mode: str) -> Any:
     return image.convert(mode)
 
 
-def _about(path: Path, splits: Mapping[str, Labelled], damaged: Sequence[Path], invert: bool) -> str:
+def _about(path: Path, images: Labelled, damaged: Sequence[Path], kind: str, invert: bool) -> str:
     said = []
     if damaged:
         names = ", ".join(str(f.relative_to(path)) for f in damaged[:SAID]) + ", ..." * (len(damaged) > SAID)
         said.append(f"{len(damaged)} file{'s' * (len(damaged) > 1)} could not be read: {names}")
-    if not invert and float(splits["train"].pixels.float().mean()) > 128:
-        said.append("most of the paper is light; in ImageSet.from_folder, invert=True makes dark ink the ones")
+    if not invert and float(images.pixels.float().mean()) > 128:
+        said.append(f"most of the paper is light; in {kind}.from_folder, invert=True makes dark ink the ones")
     return "; ".join(said)

@@ -7,7 +7,7 @@ from PIL import Image
 from tiny_model import bars
 
 import kpp_lib as kpp
-from kpp_lib import Config, DataError, ImageSet, cli
+from kpp_lib import Config, DataError, Images, ImageSet, cli
 from kpp_lib.data.own import completed, labelled, read_folder
 from kpp_lib.data.sources import Labelled
 
@@ -225,13 +225,30 @@ def test_light_paper_is_noticed_and_inverted(tmp_path):
     assert data.train.pixels.unique().tolist() == [5] and "invert" not in data.note
 
 
+def test_a_handful_of_pictures_is_one_split_in_the_order_of_names(folder, capsys):
+    images = Images.from_folder(folder, 8)
+    assert repr(images) == "Images(40 of [1, 8, 8], bits)" and repr(images) in capsys.readouterr().err
+    assert images.pixels[:, 0, 0, 0].tolist() == [6 * i > 127 for i in range(40)]
+    grey = Images.from_folder(folder, binarize="none", invert=True, quiet=True)
+    assert grey.pixels[:, 0, 0, 0].tolist() == [255 - 6 * i for i in range(40)]
+    assert Images.from_folder(folder, binarize="dynamic", quiet=True).redraw
+    with pytest.raises(ValueError, match="binarize: got 'fixed', expected one of dynamic, threshold, none"):
+        Images.from_folder(folder, binarize="fixed")
+
+
+def test_a_data_set_shows_itself_in_one_line():
+    data = ImageSet.from_tensors(torch.zeros(40, 8, 8, dtype=torch.uint8), quiet=True)
+    assert repr(data) == f"ImageSet({data.describe()})" and "\n" not in repr(data)
+
+
 @pytest.mark.parametrize("name", ["nowhere", "empty", "file"])
 def test_no_folder_no_pictures(name, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("")
     says = {"empty": "no image in it \\(0 files\\)"}.get(name, "no such folder, expected one of image files")
-    with pytest.raises(DataError, match=f"{name}: {says}"):
-        ImageSet.from_folder(tmp_path / name)
+    for kind in (ImageSet, Images):
+        with pytest.raises(DataError, match=f"{name}: {says}"):
+            kind.from_folder(tmp_path / name)
 
 
 # --- training on them -------------------------------------------------------------------------------------------------
