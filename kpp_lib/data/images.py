@@ -67,7 +67,7 @@ class Images:
 
     @classmethod
     def from_folder(
-        cls, path: str | os.PathLike, size: int = 28, *, grey: bool = True, invert: bool = False,
+        cls, path: str | os.PathLike, size: int = 28, *, grey: bool = True, invert: bool | None = None,
         binarize: str = "threshold", quiet: bool = False,
     ) -> Images:  # fmt: skip
         """All image files below a folder as one split, in the order of their names: a handful of pictures to write into
@@ -79,7 +79,7 @@ class Images:
         choices = tuple(choice for choice in BINARIZE if choice != "fixed")
         check_choice("binarize", binarize, choices)
         check_flag("quiet", quiet)
-        images, note = own.read_images(*_folder(path, size, grey, invert))
+        images, note = own.read_images(*_folder(path, size, grey, invert, binarize))
         if binarize == "threshold":
             images = at_half(images)
         split = cls(images.pixels, images.labels, binarize == "threshold", redraw=binarize == "dynamic")
@@ -214,16 +214,17 @@ class ImageSet:
 
     @classmethod
     def from_folder(
-        cls, path: str | os.PathLike, size: int = 28, *, grey: bool = True, invert: bool = False,
+        cls, path: str | os.PathLike, size: int = 28, *, grey: bool = True, invert: bool | None = None,
         binarize: str = "dynamic", seed: int = 0, quiet: bool = False,
     ) -> ImageSet:  # fmt: skip
         """As `from_tensors`, from the image files below a folder: the middle square of each, averaged to ``size`` x
         ``size`` pixels, in one channel where ``grey``, else in three.
 
         Subfolders train, valid and test are the splits, where they are there; other subfolders give labels.
-        ``invert``: dark ink on light paper becomes ones on zeros. Damaged files are named and counted in `note`.
+        ``invert``: dark ink on light paper becomes ones on zeros; None: where bits are made and most of the paper is
+        light. Damaged files are named and counted in `note`.
         """
-        splits, note = own.read_folder(*_folder(path, size, grey, invert))
+        splits, note = own.read_folder(*_folder(path, size, grey, invert, binarize))
         return cls._own(splits, f"folder:{path}", "files", binarize, seed, quiet, note)
 
     @classmethod
@@ -248,8 +249,12 @@ class ImageSet:
         return data
 
 
-def _folder(path: Any, size: Any, grey: Any, invert: Any) -> tuple[Path, int, bool, bool]:
-    """What `from_folder` is told of the files, checked."""
+def _folder(path: Any, size: Any, grey: Any, invert: Any, binarize: str) -> tuple[Path, int, bool, bool | None]:
+    """What `from_folder` is told of the files, checked. Grey is turned round only where that is asked for."""
     check_kind("path", path, (str, os.PathLike), "the path of a folder of images")
-    size = check_count("size", size)
-    return Path(path).expanduser(), size, check_flag("grey", grey), check_flag("invert", invert)
+    size, grey = check_count("size", size), check_flag("grey", grey)
+    if invert is not None:
+        invert = check_flag("invert", invert)
+    elif binarize == "none":
+        invert = False
+    return Path(path).expanduser(), size, grey, invert

@@ -138,29 +138,23 @@ def _item(name: str, i: int, image: Any) -> Tensor:
 # --- a folder ---------------------------------------------------------------------------------------------------------
 
 
-def read_folder(path: Path, size: int, grey: bool, invert: bool) -> tuple[dict[str, Labelled], str]:
+def read_folder(path: Path, size: int, grey: bool, invert: bool | None) -> tuple[dict[str, Labelled], str]:
     """The images below a folder, each turned upright, cut to its middle square, averaged to `size`; and what to know.
 
     Subfolders `train`, `valid` (or `val`, `validation`) and `test` are the splits; subfolders of those, or of the
-    folder, give the labels, in order of their names. Damaged files are named and counted. Raises DataError for a
-    folder without images.
+    folder, give the labels, in order of their names. Damaged files are named and counted. invert: None, where most of
+    the paper is light. Raises DataError for a folder without images.
     """
     _there(path)
     found = {NAMES[sub.name.lower()]: sub for sub in path.iterdir() if sub.is_dir() and sub.name.lower() in NAMES}
-    if "train" not in found:
-        found = {"train": path}
-    damaged, splits = [], {}
-    for split, folder in found.items():
-        splits[split] = _read_split(folder, size, grey, invert, damaged)
-    return splits, _about(path, splits["train"], damaged, "ImageSet", invert)
+    return _read(path, found if "train" in found else {"train": path}, size, grey, invert)
 
 
-def read_images(path: Path, size: int, grey: bool, invert: bool) -> tuple[Labelled, str]:
-    """As `read_folder`, all images as one."""
+def read_images(path: Path, size: int, grey: bool, invert: bool | None) -> tuple[Labelled, str]:
+    """As `read_folder`, all images as one split."""
     _there(path)
-    damaged: list[Path] = []
-    images = _read_split(path, size, grey, invert, damaged)
-    return images, _about(path, images, damaged, "Images", invert)
+    splits, note = _read(path, {"train": path}, size, grey, invert)
+    return splits["train"], note
 
 
 def _there(path: Path) -> None:
@@ -168,7 +162,19 @@ def _there(path: Path) -> None:
         raise DataError(f"{path}: no such folder, expected one of image files")
 
 
-def _read_split(folder: Path, size: int, grey: bool, invert: bool, damaged: list[Path]) -> Labelled:
+def _read(
+    path: Path, folders: Mapping[str, Path], size: int, grey: bool, invert: bool | None
+) -> tuple[dict[str, Labelled], str]:
+    damaged: list[Path] = []
+    splits = {split: _read_split(folder, size, grey, damaged) for split, folder in folders.items()}
+    light = float(splits["train"].pixels.float().mean()) > 128
+    if light if invert is None else invert:
+        splits = {split: Labelled(255 - s.pixels, s.labels) for split, s in splits.items()}
+    note = "most of the paper is light: dark ink is made ones (invert=False: it is left)" if light else ""
+    return splits, "; ".join(filter(None, (_damage(path, damaged), note if invert is None else "")))
+
+
+def _read_split(folder: Path, size: int, grey: bool, damaged: list[Path]) -> Labelled:
     files = sorted(f for f in folder.rglob("*") if f.is_file() and not _hidden(f.relative_to(folder)))
     kinds = sorted({f.relative_to(folder).parts[0] for f in files if f.parent != folder})
     pixels, labels = [], []
@@ -181,8 +187,7 @@ def _read_split(folder: Path, size: int, grey: bool, invert: bool, damaged: list
         also = f", {len(damaged)} damaged ones" if damaged else ""
         raise DataError(f"{folder}: no image in it ({len(files)} files{also}), expected PNG, JPEG or other pictures")
     use = len(kinds) > 1 and -1 not in labels
-    x = torch.stack(pixels)
-    return Labelled(255 - x if invert else x, torch.tensor(labels) if use else None)
+    return Labelled(torch.stack(pixels), torch.tensor(labels) if use else None)
 
 
 def _hidden(path: Path) -> bool:
@@ -219,11 +224,8 @@ def _in_mode(image: Any, mode: str) -> Any:
     return image.convert(mode)
 
 
-def _about(path: Path, images: Labelled, damaged: Sequence[Path], kind: str, invert: bool) -> str:
-    said = []
-    if damaged:
-        names = ", ".join(str(f.relative_to(path)) for f in damaged[:SAID]) + ", ..." * (len(damaged) > SAID)
-        said.append(f"{len(damaged)} file{'s' * (len(damaged) > 1)} could not be read: {names}")
-    if not invert and float(images.pixels.float().mean()) > 128:
-        said.append(f"most of the paper is light; in {kind}.from_folder, invert=True makes dark ink the ones")
-    return "; ".join(said)
+def _damage(path: Path, damaged: Sequence[Path]) -> str:
+    if not damaged:
+        return ""
+    names = ", ".join(str(f.relative_to(path)) for f in damaged[:SAID]) + ", ..." * (len(damaged) > SAID)
+    return f"{len(damaged)} file{'s' * (len(damaged) > 1)} could not be read: {names}"

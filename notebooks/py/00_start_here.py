@@ -58,7 +58,6 @@ flips = 0.1  # fraction of pixels of a cue that are turned over
 seed = 0
 scored = 320  # images for the number in section 5
 pictures = ""  # a folder with image files of your own, for section 4; empty: we draw some
-dark_on_light = True  # ink on paper; False: light on dark
 
 # %%
 torch.set_grad_enabled(False)  # nothing is trained here
@@ -252,7 +251,7 @@ print(f"{taken.sum()} of {len(taken)} cells are taken; another order changes the
 # ## 4. Your own thirty-two pictures
 #
 # The memory is not bound to the test set. Put image files of your own into a folder, one thing on each (sketches, signs, handwriting, photographed in even light), name the folder in the
-# parameters cell, and run this section again. Any size and any usual format will do: the middle square of each file is averaged to 28 x 28 pixels and cut at half grey.
+# parameters cell, and run this section again. Any size and any usual format will do: the middle square of each file is averaged to 28 x 28 pixels and cut at half grey; where most of the paper is light, the dark ink becomes the ones.
 #
 # Until then we draw thirty-two files ourselves: letters and signs, black on white, 120 pixels wide. The model was trained on handwritten digits and has never seen a letter.
 #
@@ -270,7 +269,7 @@ def draw_signs(folder):
 
 with tempfile.TemporaryDirectory() as drawn:
     draw_signs(drawn)
-    mine = kpp.Images.from_folder(pictures or drawn, size=28, invert=dark_on_light, quiet=not pictures)
+    mine = kpp.Images.from_folder(pictures or drawn, size=28, quiet=not pictures)
 mine
 
 # %%

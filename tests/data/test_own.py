@@ -217,12 +217,17 @@ def test_damaged_files_are_named_and_counted(folder, capsys):
     assert "cut.png" in capsys.readouterr().err
 
 
-def test_light_paper_is_noticed_and_inverted(tmp_path):
+def test_dark_ink_on_light_paper_is_made_ones_and_that_is_said(tmp_path, capsys):
     for i in range(12):
         save(tmp_path / f"{i}.png", 250)
-    assert "invert=True makes dark ink the ones" in ImageSet.from_folder(tmp_path, quiet=True).note
-    data = ImageSet.from_folder(tmp_path, quiet=True, invert=True, binarize="none")
-    assert data.train.pixels.unique().tolist() == [5] and "invert" not in data.note
+    for kind, pixels in ((ImageSet, lambda data: data.train.pixels), (Images, lambda data: data.pixels)):
+        assert not pixels(kind.from_folder(tmp_path, binarize="threshold")).any()
+        assert "most of the paper is light: dark ink is made ones" in capsys.readouterr().err
+        for invert, value in ((True, 5), (False, 250), (None, 250)):  # grey is turned round only where asked for
+            data = kind.from_folder(tmp_path, invert=invert, binarize="none")
+            assert pixels(data).unique().tolist() == [value] and "most of the paper" not in capsys.readouterr().err
+        with pytest.raises(ValueError, match="invert: got 'yes', expected True or False"):
+            kind.from_folder(tmp_path, invert="yes")
 
 
 def test_a_handful_of_pictures_is_one_split_in_the_order_of_names(folder, capsys):
