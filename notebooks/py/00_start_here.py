@@ -280,7 +280,7 @@ cue = torch.where(torch.rand(own.shape, generator=g) < flips, 1 - written, writt
 own_memory = model.write(own)
 lines = {"written": written, "cue": cue, "read": model.reconstruct(cue, own_memory, g)}
 lines["from digits"] = model.reconstruct(cue, memory, g)
-fig = plots.rows({name: v[0] for name, v in lines.items()}, columns=12, title="Pictures of a kind that the model never saw")
+fig = plots.rows({name: v[0] for name, v in lines.items()}, columns=12, title="Pictures of a kind that it never saw")
 plt.close(fig)
 fig
 
