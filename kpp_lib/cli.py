@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from .arguments import Parser, checkpoint, dataset, device, output_file, plain_streams, positive, run_folder, whole
 from .commands import STUDIES, run_evaluate, run_speedrun, run_study, run_sweep, run_table, run_train
 from .config import PRESETS, RECIPES
-from .data.load import DATASETS
+from .data.load import OF_BITS
 from .evaluation.diagnostics import SCORES
 from .training.checkpoint import CheckpointError, pretrained_names
 from .training.distributed import LostWorker
@@ -39,7 +39,7 @@ DATA_HELP = (
 )
 
 
-DATASET_HELP = f"{', '.join(DATASETS)}, or folder:PATH, your own image files (default: %(default)s)"
+DATASET_HELP = f"{', '.join(OF_BITS)}, or folder:PATH, your own image files (default: %(default)s)"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -195,7 +195,7 @@ def _study_arguments(p: argparse.ArgumentParser) -> None:
         "--baseline", type=checkpoint, metavar="CHECKPOINT", help="cleanup, keys: a memory-free model beside it"
     )
     p.add_argument(
-        "--others", choices=DATASETS, nargs="*", default=[], help="stored: data sets of which no image is stored"
+        "--others", choices=OF_BITS, nargs="*", default=[], help="stored: data sets of which no image is stored"
     )
     p.add_argument("--device", type=device, default="cpu", help="cpu, cuda, cuda:N or mps (default: %(default)s)")
     p.add_argument("--out", type=output_file, metavar="FILE", help="write the JSON there")

@@ -4,7 +4,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from tiny_data import contents, digits, drawings, no_sources, released, root  # noqa: F401  (pytest finds them here by name)
+from tiny_data import contents, digits, drawings, no_sources, released_bits, root  # noqa: F401  (pytest finds them here by name)
 
 HERE = Path(__file__).resolve().parent
 # These begin first, or one process would end with them alone.

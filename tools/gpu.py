@@ -19,8 +19,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from kpp_lib import __version__
-from kpp_lib.data import sources
+from kpp_lib import DataError, __version__
+from kpp_lib.data import idx, omniglot, released
+from kpp_lib.data.finding import walk
 from kpp_lib.evaluation.report import load_report, markdown, write_text
 from kpp_lib.training.checkpoint import load_card, load_model, save_model
 from kpp_lib.training.provenance import commit
@@ -34,14 +35,20 @@ TAIL = 200_000  # bytes of a log that are kept
 
 def pack(source: Path, target: Path) -> None:
     """Copy the files of MNIST, its released bits and Omniglot. SystemExit where one is missing."""
-    mnist = [sources.find(source, "mnist", name) for name in sources.FILES.values()]
-    whole = [source / sources.BITS_FILE, source / sources.OMNIGLOT_FILE]
-    if None in mnist or not all(file.is_file() for file in whole):
-        raise SystemExit(
-            f"SRC: got {source}, expected the four files of MNIST, {sources.BITS_FILE} and {sources.OMNIGLOT_FILE}"
-        )
-    for file in [*mnist, *whole]:
-        copy = target / ("mnist" if file in mnist else file.parent.name) / file.name
+    tree, files = walk(source), {}
+    try:
+        files |= {path: "mnist" for path in idx.read(tree, "mnist", idx.FILES).paths.values()}
+    except DataError as error:
+        raise SystemExit(f"SRC: got {source}, expected the four files of MNIST; {error}") from error
+    for folder, found in (
+        ("binarized_mnist", released.npz_files(tree)[0]),
+        ("omniglot", omniglot.npz_files(tree, "background")),
+    ):
+        if not found:
+            raise SystemExit(f"SRC: got {source}, expected an npz of {folder} beside the four files of MNIST")
+        files[found[0]] = folder
+    for file, folder in files.items():
+        copy = target / folder / file.name
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, copy)
     (target / "commit.txt").write_text(commit() + "\n")  # a checkout that is carried may leave its .git behind

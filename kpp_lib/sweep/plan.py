@@ -25,12 +25,12 @@ from pathlib import Path
 from typing import Any
 
 from ..config import PRESETS, RECIPES, Config
-from ..data.load import DATASETS
+from ..data.load import OF_BITS
 from ..evaluation.diagnostics import SCORES, scores_of
 from ..inputs import check_choice, check_count, check_number, check_seed, wrong
 
 BITS = ("fixed", "dynamic", "threshold")
-WORDS = {"preset": tuple(PRESETS), "recipe": tuple(RECIPES), "dataset": DATASETS, "binarize": BITS}
+WORDS = {"preset": tuple(PRESETS), "recipe": tuple(RECIPES), "dataset": OF_BITS, "binarize": BITS}
 USUAL = {
     "preset": "cpu",
     "recipe": "allocated",

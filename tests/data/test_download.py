@@ -2,6 +2,7 @@
 
 import hashlib
 import http.server
+import re
 import socket
 import threading
 import time
@@ -13,7 +14,7 @@ import torch
 from tiny_data import TRAIN_IMAGES, flip_last, grey_of, put, write_zips
 from torchvision import datasets
 
-from kpp_lib.data import download, sources
+from kpp_lib.data import download, idx
 from kpp_lib.data.load import load_dataset
 from kpp_lib.data.sources import DataError
 
@@ -62,7 +63,7 @@ def cached_files(tmp_path):
     return {path.relative_to(cache).as_posix() for path in cache.rglob("*") if path.is_file() or path.name[0] == "."}
 
 
-COMPLETE = {f"MNIST/raw/{file}" for file in sources.FILES.values()}
+COMPLETE = {f"MNIST/raw/{file}" for file in idx.FILES.values()}
 
 
 def test_download_then_cache(mirror, contents, tmp_path, monkeypatch):
@@ -98,7 +99,8 @@ def test_omniglot_downloads_its_two_archives(drawings, tmp_path, monkeypatch):
         loaded = load_dataset("omniglot", quiet=True)
     assert loaded.source == "torchvision"
     assert loaded.digest == load_dataset("omniglot", folder=tmp_path / "data", quiet=True).digest
-    assert cached_files(tmp_path) == {f"omniglot-py/{file}" for file in sources.OMNIGLOT_ZIPS}
+    kept = {file for file in cached_files(tmp_path) if not file.startswith("decoded/")}
+    assert kept == {f"omniglot-py/{file}" for file in download.ARCHIVES}
 
 
 def test_keyboard_interrupt_leaves_nothing(contents, tmp_path, monkeypatch):
@@ -128,7 +130,7 @@ def test_good_cached_files_survive_a_failed_download(mirror, contents, tmp_path)
 
 
 def test_downloaded_files_are_checked_before_they_are_kept(mirror, digits, tmp_path, monkeypatch):
-    monkeypatch.setitem(sources.CHECKSUMS["mnist"], TRAIN_IMAGES, "0" * 32)
+    monkeypatch.setitem(idx.CHECKSUMS["mnist"], TRAIN_IMAGES, "0" * 64)
     assert "wrong checksum" in load().note and cached_files(tmp_path) == set()
 
 
@@ -141,6 +143,14 @@ def test_a_silent_or_absent_server_fails_soon():
         assert time.monotonic() - start < 60  # it gives up after TIMEOUT, two seconds here; a busy machine adds to that
     with pytest.raises(OSError, match="refused"):
         download._wait_for_answer([address])
+
+
+def test_sets_that_are_not_downloaded_say_what_to_download_and_where_to_put_it(tmp_path):
+    for name, file in (("cifar10", "cifar-10-python.tar.gz"), ("omniglot28", "chardata.mat")):
+        folder = re.escape(str(tmp_path / "cache" / "kpp"))
+        for offline in (True, False):
+            with pytest.raises(DataError, match=f"missing file.*{file} into {folder}.*; or name your own .*KPP_DATA"):
+                load_dataset(name, offline=offline)
 
 
 def test_sets_without_a_bundled_copy_say_what_to_do():

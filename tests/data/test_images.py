@@ -11,7 +11,7 @@ import pytest
 import torch
 from tiny_data import TRAIN_IMAGES, grey_of
 
-from kpp_lib.data import sources
+from kpp_lib.data import idx
 from kpp_lib.data.bits import SPLITS
 from kpp_lib.data.images import Images, ImageSet
 from kpp_lib.data.load import load_dataset
@@ -32,7 +32,7 @@ def test_none_and_threshold_follow_the_files(root, contents):
     assert torch.equal(torch.cat([none.train.pixels, none.valid.pixels]), grey)
     assert torch.equal(none.test.draw(range(10)), grey_of(contents, "test").float() / 255)
     assert torch.equal(bits.train.draw([3, 1]), (grey[[3, 1]] > 127).float())
-    labels = np.frombuffer(contents[sources.FILES["train", "labels"]], np.uint8, offset=8)
+    labels = np.frombuffer(contents[idx.FILES["train", "labels"]], np.uint8, offset=8)
     assert none.valid.labels.tolist() == labels[50:].tolist() and none.valid.labels.dtype == torch.int64
     assert (none.bits, bits.bits, none.source) == ("grey", "threshold 0.5", "folder")
 
@@ -73,7 +73,7 @@ def test_released_bits_with_guessed_labels(released, root, contents):
     assert bits.bits == "released" and "guesses" in bits.note
     for split, labels_of in (("train", "train"), ("valid", "train"), ("test", "test")):
         expected = np.unpackbits(arrays[split], axis=1, count=784).reshape(-1, 1, 28, 28)
-        labels = np.frombuffer(contents[sources.FILES[labels_of, "labels"]], np.uint8, offset=8)
+        labels = np.frombuffer(contents[idx.FILES[labels_of, "labels"]], np.uint8, offset=8)
         images = getattr(bits, split)
         assert np.array_equal(images.pixels.numpy(), expected)
         assert images.labels.tolist() == labels[arrays[f"{split}_mnist_index_guess"]].tolist()
@@ -96,7 +96,7 @@ def test_dynamic_beside_released_bits_leaves_out_validation_digits(released, roo
 @needs_real
 def test_released_bits_of_the_data_folder():
     real = load("fixed", folder=REAL)
-    path = os.path.join(REAL, sources.BITS_FILE)
+    path = os.path.join(REAL, "binarized_mnist", "binarized_mnist_fixed.npz")
     with np.load(path) as arrays:
         for split, n in (("train", 50_000), ("valid", 10_000), ("test", 10_000)):
             bits = np.unpackbits(arrays[split], axis=1, count=784).reshape(n, 1, 28, 28)

@@ -11,9 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
-from kpp_lib.data import download, load, sources
+from kpp_lib.data import download, idx, load, omniglot, released
 
-TRAIN_IMAGES = sources.FILES["train", "images"]
+TRAIN_IMAGES = idx.FILES["train", "images"]
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def flip_last(raw):
 
 def grey_of(contents, split="train"):
     """The images in the file of ``split``: uint8 [N, 1, 28, 28]."""
-    raw = contents[sources.FILES[split, "images"]]
+    raw = contents[idx.FILES[split, "images"]]
     return torch.from_numpy(np.frombuffer(raw, np.uint8, offset=16).reshape(-1, 1, 28, 28).copy())
 
 
@@ -54,10 +54,10 @@ def contents(monkeypatch):
     for split, n in (("train", 60), ("test", 10)):
         grey = rng.integers(1, 255, (n, 28, 28), dtype=np.uint8)
         grey[:, :4], grey[:, -4:] = 0, 255
-        files[sources.FILES[split, "images"]] = idx_bytes(grey)
-        files[sources.FILES[split, "labels"]] = idx_bytes(rng.integers(0, 10, n, dtype=np.uint8))
-    table = {file: hashlib.md5(raw).hexdigest() for file, raw in files.items()}
-    monkeypatch.setitem(sources.CHECKSUMS, "mnist", table)
+        files[idx.FILES[split, "images"]] = idx_bytes(grey)
+        files[idx.FILES[split, "labels"]] = idx_bytes(rng.integers(0, 10, n, dtype=np.uint8))
+    table = {file: hashlib.sha256(raw).hexdigest() for file, raw in files.items()}
+    monkeypatch.setitem(idx.CHECKSUMS, "mnist", table)
     monkeypatch.setattr(load, "VALID", 10)
     return files
 
@@ -69,16 +69,16 @@ def root(contents, tmp_path):
     return tmp_path / "data"
 
 
-@pytest.fixture
-def released(root, monkeypatch):
+@pytest.fixture(name="released")
+def released_bits(root, monkeypatch):
     """The same folder with "released" bits: train rows come from grey images 9..58, valid from 0..8 and 59."""
     guess = {"train": np.arange(9, 59), "valid": np.array([*range(9), 59]), "test": np.arange(10)}
     rng, arrays = np.random.default_rng(1), {}
     for split, rows in guess.items():
         bits = rng.integers(0, 2, (len(rows), 784), dtype=np.uint8)
-        monkeypatch.setitem(sources.BITS_SHA256, split, hashlib.sha256(bits.tobytes()).hexdigest())
+        monkeypatch.setitem(released.BITS_SHA256, split, hashlib.sha256(bits.tobytes()).hexdigest())
         arrays |= {split: np.packbits(bits, axis=1), f"{split}_mnist_index_guess": rows.astype(np.uint16)}
-    path = root / sources.BITS_FILE
+    path = root / "binarized_mnist" / "binarized_mnist_fixed.npz"
     path.parent.mkdir()
     np.savez(path, **arrays)
     return path, arrays
@@ -91,7 +91,7 @@ def drawings(monkeypatch):
     for split, first, n in (("background", 1, 20), ("evaluation", 965, 3)):
         ink = np.kron(rng.integers(0, 2, (2 * n, 15, 15), dtype=np.uint8), np.ones((7, 7), np.uint8))
         packed = np.packbits(ink.reshape(2 * n, -1), axis=1)
-        monkeypatch.setitem(sources.OMNIGLOT_SHA256, split, hashlib.sha256(packed.tobytes()).hexdigest())
+        monkeypatch.setitem(omniglot.OMNIGLOT_SHA256, split, hashlib.sha256(packed.tobytes()).hexdigest())
         sets[split] = ink, packed, np.repeat(np.arange(first, first + n), 2), np.tile([1, 2], n)
     return sets
 

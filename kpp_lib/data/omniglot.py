@@ -1,0 +1,213 @@
+"""Omniglot, 105x105 (Lake et al., 2015): one packed npz, the two official zips, or the drawings as a tree of PNGs.
+
+A drawing is named by its class and drawer, 0709_01.png: classes 1 to 964 are the background set, 965 to 1623 the
+evaluation set. So one folder may have both, whatever it is called. Ink is black in the PNGs, and 1 here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sys
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from .cache import Arrays, kept
+from .drawing import PACKED, averaged
+from .finding import Tree, first_good
+from .opening import check_rows, members, npz
+from .sources import DataError, Labelled, MissingError, check_sha256
+
+SETS = ("background", "evaluation")
+LAST = 964  # class of the background set
+COUNTS = {"background": 19_280, "evaluation": 13_180}
+# SHA-256 of the 105x105 drawings, one bit a pixel, rows padded to whole bytes, ordered by character class, then drawer.
+OMNIGLOT_SHA256 = {
+    "background": "0ab79f985d54d682c6b0648ec00ec1a97555a19777e32d86acce0e07da605341",
+    "evaluation": "8b30138357c6f079e1a4a87405d5cda8999b6036890a8aa2fefafcd69824c707",
+}
+ADDRESS = "https://github.com/brendenlake/omniglot/raw/master/python/"
+DRAWING = re.compile(r"(\d{4})_(\d{2})\.png", re.I)
+NAMED = re.compile(r"omniglot|images_(background|evaluation)", re.I)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The PNGs of one set in a zip or a folder: where they are, and the name and size of each."""
+
+    place: Path
+    pictures: tuple[tuple[str, int], ...]  # path in the zip or folder, bytes
+    zipped: bool
+
+    def key(self) -> str:
+        """A digest of names and sizes: what is decoded is kept under it."""
+        return hashlib.sha256(repr(self.pictures).encode()).hexdigest()[:16]
+
+    def read(self) -> Iterator[bytes]:
+        """The files, in order."""
+        if not self.zipped:
+            yield from ((self.place / name).read_bytes() for name, _ in self.pictures)
+            return
+        with zipfile.ZipFile(self.place) as archive:
+            yield from (archive.read(name) for name, _ in self.pictures)
+
+
+def read_omniglot(tree: Tree, quiet: bool = True) -> tuple[dict[str, Labelled], list[str]]:
+    """The ``background`` and ``evaluation`` sets at 28x28, ink 0..255, labels the 1,623 classes; and what is wrong
+    with other copies.
+
+    Raises MissingError where a set is not there, DataError where all its copies are damaged.
+    """
+    sets, damage = {}, []
+    for split in SETS:
+        broken: list[str] = []
+        readers = [partial(_from_npz, path, split) for path in npz_files(tree, split)]
+        readers += [partial(_decoded, pictures, split, quiet) for pictures in pictures_of(tree, split, broken)]
+        found = first_good(readers, lambda reader: reader(), broken)
+        if found is None:
+            raise DataError("; ".join(broken)) if broken else _missing(tree, split)
+        packed, labels = (torch.from_numpy(array) for array in found)
+        sets[split] = Labelled(averaged(packed), labels.long(), packed)
+        damage += broken
+    return sets, list(dict.fromkeys(damage))
+
+
+def _missing(tree: Tree, split: str) -> MissingError:
+    return MissingError(
+        f"missing files of omniglot: expected images_{split}.zip, or its drawings unpacked, anywhere in {tree.root}: "
+        f"download {ADDRESS}images_{split}.zip into {tree.root / 'omniglot'}{tree.said()}"
+    )
+
+
+# --- packed -----------------------------------------------------------------------------------------------------------
+
+
+def npz_files(tree: Tree, split: str) -> list[Path]:
+    """The npz files that could hold a set: by the arrays in them, or, damaged, by name."""
+    files = [path for path in tree.files if path.suffix.lower() == ".npz"]
+    inside = {path: members(path) for path in files}
+    return [
+        path
+        for path in files
+        if f"{split}_ink.npy" in (inside[path] or ()) or (inside[path] is None and NAMED.search(path.name))
+    ]
+
+
+def _from_npz(path: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+    with npz(path) as arrays:
+        packed, labels, drawers = (arrays[f"{split}_{key}"] for key in ("ink", "class", "drawer"))
+    check_rows(path, f"{split}_ink", packed, PACKED)
+    if labels.shape != (len(packed),) or drawers.shape != (len(packed),):
+        raise DataError(
+            f"{path}: {split!r} has labels {labels.shape}, drawers {drawers.shape}, expected ({len(packed)},)"
+        )
+    order = np.lexsort((drawers, labels))
+    _check(path, split, packed[order])
+    return packed[order], labels[order].astype(np.int64)
+
+
+def _check(place: Path, split: str, packed: np.ndarray) -> None:
+    try:
+        check_sha256(place, split, packed, OMNIGLOT_SHA256[split])
+    except DataError as error:
+        raise DataError(f"{error} ({len(packed):,} drawings; the whole set has {COUNTS[split]:,})") from error
+
+
+# --- drawings as PNGs -------------------------------------------------------------------------------------------------
+
+
+def pictures_of(tree: Tree, split: str, broken: list[str]) -> list[Pictures]:
+    """The zips and folders that hold drawings of a set, whole ones first; zips that cannot be opened go into
+    `broken`."""
+    found = []
+    for path in tree.files:
+        if path.suffix.lower() == ".zip" and "small" not in path.name.lower():
+            found += _in_zip(path, split, broken)
+    for folder in dict.fromkeys(path.parent.parent for path in tree.characters):
+        found += _in_folder(folder, [path for path in tree.characters if path.parent.parent == folder], split)
+    return sorted(found, key=lambda pictures: -len(pictures.pictures))
+
+
+def _in_zip(path: Path, split: str, broken: list[str]) -> list[Pictures]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
+        if f"images_{split}" in path.name.lower():
+            broken.append(f"{path}: damaged ({error}), expected the official Omniglot archive")
+        return []
+    own = _of_set(sizes, split)
+    return [Pictures(path, tuple((name, sizes[name]) for name in own), zipped=True)] if own else []
+
+
+def _in_folder(folder: Path, characters: list[Path], split: str) -> list[Pictures]:
+    sizes = {}
+    for character in characters:
+        with os.scandir(character) as entries:
+            inside = [entry for entry in entries if DRAWING.fullmatch(entry.name) and not entry.is_symlink()]
+        sizes |= {str(Path(entry.path).relative_to(folder)): entry.stat().st_size for entry in inside}
+    own = _of_set(sizes, split)
+    return [Pictures(folder, tuple((name, sizes[name]) for name in own), zipped=False)] if own else []
+
+
+def _of_set(names, split: str) -> list[str]:
+    """The drawings of a set among some paths, in order of class, then drawer."""
+    numbers = {name: _numbers(name) for name in names if "__MACOSX" not in name}
+    own = [name for name, n in numbers.items() if n and (n[0] <= LAST) == (split == "background")]
+    return sorted(own, key=numbers.get)
+
+
+def _numbers(name: str) -> tuple[int, int] | None:
+    """Class and drawer."""
+    found = DRAWING.fullmatch(name.replace("\\", "/").rpartition("/")[2])
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def _decoded(pictures: Pictures, split: str, quiet: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Packed drawings [N, 1379] and their classes [N], checked: from the cache, where they were decoded before."""
+
+    def check(arrays: Arrays) -> None:
+        _check(pictures.place, split, arrays["ink"])
+        if arrays["class"].shape != (len(arrays["ink"]),):
+            raise DataError(f"{pictures.place}: got {len(arrays['class'])} classes, expected {len(arrays['ink'])}")
+
+    arrays = kept(f"drawings-{split}-{pictures.key()}", check, lambda: _decode(pictures, check, quiet))
+    return arrays["ink"], arrays["class"].astype(np.int64)
+
+
+def _decode(pictures: Pictures, check, quiet: bool) -> Arrays:
+    names = [name for name, _ in pictures.pictures]
+    bar = tqdm(names, "Omniglot's drawings, decoded once", disable=quiet, file=sys.stderr, leave=False)
+    rows = []
+    try:
+        for name, raw in zip(bar, pictures.read(), strict=True):
+            rows.append(_row(pictures.place, name, raw))
+    except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError) as error:
+        raise DataError(f"{pictures.place}: damaged ({error}), expected the official Omniglot archive") from error
+    arrays = {"ink": np.stack(rows), "class": np.array([_numbers(name)[0] for name in names], np.uint16)}
+    check(arrays)
+    return arrays
+
+
+def _row(place: Path, name: str, raw: bytes) -> np.ndarray:
+    from PIL import Image  # comes with torchvision
+
+    where = f"{place}: {name}"
+    try:
+        with Image.open(BytesIO(raw)) as image:
+            white = np.asarray(image.convert("1"))  # ink is black there: False
+    except (OSError, SyntaxError, ValueError, EOFError, zlib.error, Image.DecompressionBombError) as error:
+        raise DataError(f"{where} is damaged ({error}), expected a drawing of 105x105 pixels") from error
+    if white.shape != (105, 105):
+        raise DataError(f"{where} has wrong shape {white.shape}, expected (105, 105)")
+    return np.packbits(~white)  # [105, 105] -> [1379]
