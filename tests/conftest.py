@@ -4,6 +4,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from tiny_cifar import batches  # noqa: F401  (pytest finds it here by name)
 from tiny_data import contents, digits, drawings, no_sources, released_bits, root  # noqa: F401  (pytest finds them here by name)
 
 HERE = Path(__file__).resolve().parent

@@ -314,7 +314,7 @@ DATA = [
         ),
         {
             "name": (bads("nist", None, 1), odd()),
-            "binarize": word("fixed", "none"),
+            "binarize": word("fixed", "none", none=True),
             "seed": seed(),
             "offline": (values(True), odd("None", "True", "False", "np.bool_")),
             "folder": (values(None), bads(1, b"x", True)),

@@ -17,6 +17,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
+from .cifar import SHA1, read_cifar10
 from .finding import walk
 from .idx import FILES, read_grey
 from .omniglot import SETS, read_omniglot
@@ -28,6 +29,7 @@ LAYOUT = {
     "mnist": ("MNIST/raw", tuple(FILES.values())),
     "fashion_mnist": ("FashionMNIST/raw", tuple(FILES.values())),
     "omniglot": ("omniglot-py", ARCHIVES),
+    "cifar10": ("cifar-10-batches-py", tuple(SHA1)),
 }
 TIMEOUT = 8.0  # seconds that a server may take to answer, or to send the next bytes, before the download has failed
 
@@ -37,8 +39,7 @@ class Unavailable(DataError):
 
 
 def download(name: str, cache: Path) -> None:
-    """Download data set ``name`` (``"mnist"``, ``"fashion_mnist"``, ``"omniglot"``) below ``cache``, laid out as
-    torchvision does.
+    """Download data set ``name``, one of `LAYOUT`, below ``cache``, laid out as torchvision does.
 
     The files arrive in a temporary folder inside ``cache``, are read and checked there, and are then moved in one step
     each (``os.replace``): whatever breaks, a good file stays as it was and no half file gets a final name. Raises
@@ -70,8 +71,14 @@ def download(name: str, cache: Path) -> None:
 def _transfer(name: str, root: str) -> None:
     from torchvision import datasets  # here, not above: slow to import and needed only for a download
 
-    kind = {"mnist": datasets.MNIST, "fashion_mnist": datasets.FashionMNIST, "omniglot": datasets.Omniglot}[name]
-    addresses = getattr(kind, "mirrors", None) or [getattr(kind, "download_url_prefix", None)]
+    kinds = {
+        "mnist": datasets.MNIST,
+        "fashion_mnist": datasets.FashionMNIST,
+        "omniglot": datasets.Omniglot,
+        "cifar10": datasets.CIFAR10,
+    }
+    kind = kinds[name]
+    addresses = getattr(kind, "mirrors", None) or [getattr(kind, "download_url_prefix", getattr(kind, "url", None))]
     if all(addresses):
         _wait_for_answer(addresses)
     for first in (True, False):
@@ -105,6 +112,8 @@ def _check(root: Path, name: str) -> None:
         raise DataError(f"torchvision left no {', '.join(absent)} in {folder}")
     if name == "omniglot":
         read_omniglot(walk(root))
+    elif name == "cifar10":
+        read_cifar10(walk(root))
     else:
         read_grey(walk(root), name)
 

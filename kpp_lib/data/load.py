@@ -140,18 +140,19 @@ def _open(name: str, binarize: str, folder: str | os.PathLike | None, offline: b
 
 
 def _cached(name: str, binarize: str, offline: bool, quiet: bool) -> _Raw:
-    cache, damage, absent = cache_folder(), None, None
+    cache, damage = cache_folder(), None
     try:
         return _read(walk(cache), name, binarize, "torchvision", quiet)
     except MissingError as error:
-        absent = error
+        if name not in LAYOUT:
+            raise DataError(f"{error}; or name your own folder in KPP_DATA") from error
     except DataError as error:
+        if name not in LAYOUT:
+            raise
         damage = error
-    if absent and name not in LAYOUT:
-        raise DataError(f"{absent}; or name your own folder in KPP_DATA") from absent
     try:
-        if offline or name not in LAYOUT:
-            raise Unavailable("offline, so no download" if offline else "no download of it is known here")
+        if offline:
+            raise Unavailable("offline, so no download")
         download(name, cache)
     except Unavailable as error:
         if damage is None:
@@ -172,7 +173,8 @@ def _read(tree: Tree, name: str, binarize: str, source: str, quiet: bool) -> _Ra
     if name == "mnist" and binarize in ("fixed", "dynamic"):
         bits, damage = read_bits(tree)
         if bits is not None:
-            released = _labelled(bits, tree)
+            released, also = _labelled(bits, tree)
+            damage += also
             behind_valid = None if bits.guess is None else bits.guess["valid"].unique()
     if released and binarize == "fixed":
         note = "labels are guesses, for pictures only" if released["train"].labels is not None else "no labels"
@@ -198,24 +200,22 @@ def _read_omniglot(tree: Tree, name: str, source: str, quiet: bool) -> _Raw:
 
 
 def _noted(note: str, damage: list[str]) -> str:
-    return "; ".join(filter(None, (note, passed_over(damage))))
+    return "; ".join(filter(None, (note, passed_over(list(dict.fromkeys(damage))))))  # each file once
 
 
-def _labelled(bits: Bits, tree: Tree) -> dict[str, Labelled]:
-    """The released bits, with labels where there are guesses, and the labels that they point to."""
-    labels = None
-    if bits.guess is not None:
-        try:
-            labels = read(tree, "mnist", [role for role in FILES if role[1] == "labels"]).tensors
-        except MissingError:
-            pass
-    if labels is None:
-        return {split: Labelled(bits.pixels[split], None) for split in SPLITS}
+def _labelled(bits: Bits, tree: Tree) -> tuple[dict[str, Labelled], list[str]]:
+    """The released bits, with labels where there are guesses, and the labels that they point to; and what is wrong with
+    copies of those."""
+    bare = {split: Labelled(bits.pixels[split], None) for split in SPLITS}
+    if bits.guess is None:
+        return bare, []
+    try:
+        found = read(tree, "mnist", [role for role in FILES if role[1] == "labels"])
+    except MissingError:
+        return bare, []
     files = {"train": "train", "valid": "train", "test": "test"}  # the file that each split's guesses point into
-    return {
-        split: Labelled(bits.pixels[split], labels[files[split], "labels"].long()[bits.guess[split]])
-        for split in SPLITS
-    }
+    labels = {split: found.tensors[files[split], "labels"].long()[bits.guess[split]] for split in SPLITS}
+    return {split: Labelled(bits.pixels[split], labels[split]) for split in SPLITS}, found.notes
 
 
 def _cut(raw: _Raw, binarize: str, seed: int) -> tuple[dict[str, Images], str]:

@@ -69,10 +69,11 @@ def read_omniglot(tree: Tree, quiet: bool = True) -> tuple[dict[str, Labelled], 
     Raises MissingError where a set is not there, DataError where all its copies are damaged.
     """
     sets, damage = {}, []
+    pictures, shut = pictures_of(tree)
     for split in SETS:
-        broken: list[str] = []
+        broken = [said for name, said in shut if f"images_{split}" in name.lower()]
         readers = [partial(_from_npz, path, split) for path in npz_files(tree, split)]
-        readers += [partial(_decoded, pictures, split, quiet) for pictures in pictures_of(tree, split, broken)]
+        readers += [partial(_decoded, own, split, quiet) for own in pictures[split]]
         found = first_good(readers, lambda reader: reader(), broken)
         if found is None:
             raise DataError("; ".join(broken)) if broken else _missing(tree, split)
@@ -126,45 +127,56 @@ def _check(place: Path, split: str, packed: np.ndarray) -> None:
 # --- drawings as PNGs -------------------------------------------------------------------------------------------------
 
 
-def pictures_of(tree: Tree, split: str, broken: list[str]) -> list[Pictures]:
-    """The zips and folders that hold drawings of a set, whole ones first; zips that cannot be opened go into
-    `broken`."""
-    found = []
+def pictures_of(tree: Tree) -> tuple[dict[str, list[Pictures]], list[tuple[str, str]]]:
+    """The zips and folders that hold drawings of each set, those with the most first; and (name, what is wrong) of zips
+    that cannot be opened."""
+    found: dict[str, list[Pictures]] = {split: [] for split in SETS}
+    broken = []
     for path in tree.files:
         if path.suffix.lower() == ".zip" and "small" not in path.name.lower():
-            found += _in_zip(path, split, broken)
-    for folder in dict.fromkeys(path.parent.parent for path in tree.characters):
-        found += _in_folder(folder, [path for path in tree.characters if path.parent.parent == folder], split)
-    return sorted(found, key=lambda pictures: -len(pictures.pictures))
+            try:
+                with zipfile.ZipFile(path) as archive:
+                    sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+            except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
+                broken.append((path.name, f"{path}: damaged ({error}), expected the official Omniglot archive"))
+                continue
+            _sort_in(found, path, sizes, zipped=True)
+    for folder, characters in _trees(tree).items():
+        _sort_in(found, folder, _sizes(characters), zipped=False)
+    for split in SETS:
+        found[split].sort(key=lambda pictures: -len(pictures.pictures))
+    return found, broken
 
 
-def _in_zip(path: Path, split: str, broken: list[str]) -> list[Pictures]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
-        if f"images_{split}" in path.name.lower():
-            broken.append(f"{path}: damaged ({error}), expected the official Omniglot archive")
-        return []
-    own = _of_set(sizes, split)
-    return [Pictures(path, tuple((name, sizes[name]) for name in own), zipped=True)] if own else []
+def _trees(tree: Tree) -> dict[Path, list[Path]]:
+    """Folders of alphabets -> their folders of characters."""
+    trees: dict[Path, list[Path]] = {}
+    for character in tree.characters:
+        trees.setdefault(character.parent.parent, []).append(character)
+    return trees
 
 
-def _in_folder(folder: Path, characters: list[Path], split: str) -> list[Pictures]:
+def _sizes(characters: list[Path]) -> dict[str, int]:
+    """Alphabet/character/drawing -> bytes. Names are put together as strings: 32,460 paths would take a second."""
     sizes = {}
     for character in characters:
-        with os.scandir(character) as entries:
-            inside = [entry for entry in entries if DRAWING.fullmatch(entry.name) and not entry.is_symlink()]
-        sizes |= {str(Path(entry.path).relative_to(folder)): entry.stat().st_size for entry in inside}
-    own = _of_set(sizes, split)
-    return [Pictures(folder, tuple((name, sizes[name]) for name in own), zipped=False)] if own else []
+        try:
+            with os.scandir(character) as entries:
+                drawings = [e for e in entries if DRAWING.fullmatch(e.name) and not e.is_symlink()]
+                inside = [(e.name, e.stat().st_size) for e in drawings]
+        except OSError:  # then the checksum says that drawings are missing
+            continue
+        sizes |= {f"{character.parent.name}/{character.name}/{name}": size for name, size in inside}
+    return sizes
 
 
-def _of_set(names, split: str) -> list[str]:
-    """The drawings of a set among some paths, in order of class, then drawer."""
-    numbers = {name: _numbers(name) for name in names if "__MACOSX" not in name}
-    own = [name for name, n in numbers.items() if n and (n[0] <= LAST) == (split == "background")]
-    return sorted(own, key=numbers.get)
+def _sort_in(found: dict[str, list[Pictures]], place: Path, sizes: dict[str, int], zipped: bool) -> None:
+    """Add the drawings of a place to the sets that they are of, in order of class, then drawer."""
+    numbers = {name: n for name in sizes if "__MACOSX" not in name and (n := _numbers(name))}
+    for split in SETS:
+        own = sorted((n for n in numbers if (numbers[n][0] <= LAST) == (split == "background")), key=numbers.get)
+        if own:
+            found[split].append(Pictures(place, tuple((name, sizes[name]) for name in own), zipped))
 
 
 def _numbers(name: str) -> tuple[int, int] | None:

@@ -2,8 +2,10 @@
 
 import hashlib
 import http.server
+import pickle
 import re
 import socket
+import tarfile
 import threading
 import time
 from contextlib import contextmanager
@@ -11,6 +13,7 @@ from functools import partial
 
 import pytest
 import torch
+from tiny_cifar import put_archive
 from tiny_data import TRAIN_IMAGES, flip_last, grey_of, put, write_zips
 from torchvision import datasets
 
@@ -103,6 +106,24 @@ def test_omniglot_downloads_its_two_archives(drawings, tmp_path, monkeypatch):
     assert kept == {f"omniglot-py/{file}" for file in download.ARCHIVES}
 
 
+def test_cifar10_downloads_its_batches(batches, tmp_path, monkeypatch):
+    archive = put_archive(tmp_path / "served", batches, extra={"batches.meta": pickle.dumps({"label_names": []})})
+    with tarfile.open(archive) as packed:
+        md5 = {
+            file.name.rpartition("/")[2]: hashlib.md5(packed.extractfile(file).read()).hexdigest() for file in packed
+        }
+    monkeypatch.setattr(datasets.CIFAR10, "tgz_md5", hashlib.md5(archive.read_bytes()).hexdigest())
+    monkeypatch.setattr(datasets.CIFAR10, "train_list", [[n, md5[n]] for n in md5 if n.startswith("data")])
+    monkeypatch.setattr(datasets.CIFAR10, "test_list", [["test_batch", md5["test_batch"]]])
+    monkeypatch.setattr(datasets.CIFAR10, "meta", datasets.CIFAR10.meta | {"md5": md5["batches.meta"]})
+    with serving(tmp_path / "served") as (_, address):
+        monkeypatch.setattr(datasets.CIFAR10, "url", f"{address}/{archive.name}")
+        loaded = load_dataset("cifar10", quiet=True)
+    assert loaded.source == "torchvision"
+    assert loaded.digest == load_dataset("cifar10", folder=tmp_path / "served", quiet=True).digest
+    assert cached_files(tmp_path) == {f"cifar-10-batches-py/{name}" for name in batches}
+
+
 def test_keyboard_interrupt_leaves_nothing(contents, tmp_path, monkeypatch):
     def half(name, part):
         put(download.Path(part) / "MNIST" / "raw", TRAIN_IMAGES, contents[TRAIN_IMAGES][:99])
@@ -145,15 +166,14 @@ def test_a_silent_or_absent_server_fails_soon():
         download._wait_for_answer([address])
 
 
-def test_sets_that_are_not_downloaded_say_what_to_download_and_where_to_put_it(tmp_path):
-    for name, file in (("cifar10", "cifar-10-python.tar.gz"), ("omniglot28", "chardata.mat")):
-        folder = re.escape(str(tmp_path / "cache" / "kpp"))
-        for offline in (True, False):
-            with pytest.raises(DataError, match=f"missing file.*{file} into {folder}.*; or name your own .*KPP_DATA"):
-                load_dataset(name, offline=offline)
+def test_a_set_that_is_not_downloaded_says_what_to_download_and_where_to_put_it(tmp_path):
+    folder = re.escape(str(tmp_path / "cache" / "kpp"))
+    for offline in (True, False):
+        with pytest.raises(DataError, match=f"missing file.*chardata.mat into {folder}.*; or name your own .*KPP_DATA"):
+            load_dataset("omniglot28", offline=offline)
 
 
 def test_sets_without_a_bundled_copy_say_what_to_do():
-    for name in ("fashion_mnist", "omniglot"):
+    for name in ("fashion_mnist", "omniglot", "cifar10"):
         with pytest.raises(DataError, match=f"{name}: offline, so no download; expected it .*KPP_DATA"):
             load_dataset(name, offline=True)

@@ -213,6 +213,14 @@ def test_a_damaged_file_does_not_hide_a_good_one_and_is_named(root, contents, ch
         assert re.search("not used: " + re.escape(str(path)) + ".*" + message, loaded.describe())
 
 
+@pytest.mark.parametrize("binarize", ["fixed", "dynamic"])
+def test_damaged_labels_beside_the_released_bits_are_named_once(released, root, contents, binarize):
+    file = idx.FILES["train", "labels"]
+    path = put(root / "mnist", file, contents[file][:-1], packed=False)
+    loaded = load(binarize, folder=root)
+    assert loaded.note.count(f"{path}: header announces") == 1 and loaded.bits.startswith("released")
+
+
 @pytest.mark.parametrize(
     "damage", [lambda raw: raw[: len(raw) // 2], lambda raw: raw[:40] + b"\xff" * 40 + raw[80:], lambda raw: b""]
 )
