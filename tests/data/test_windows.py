@@ -43,8 +43,8 @@ def test_how_many_windows_an_epoch_has():
     assert windows.count((12,), 4) == 2  # so that the first may begin anywhere
     assert windows.count((11,), 4) == 2 and windows.count((10,), 4) == 1
     assert windows.count((128,), 32) == 3 and windows.count((32,), 32) == 1 and windows.count((31,), 32) == 0
-    begins = {int(windows.drawn((12,), 4, seeded(i)).min()) for i in range(80)}
-    assert begins == set(range(5))  # every place
+    begins = torch.tensor([int(windows.drawn((12,), 4, seeded(i)).min()) for i in range(600)]).bincount()
+    assert len(begins) == 5 and (begins - 120).abs().max() < 50  # every place, as often: five standard deviations
 
 
 @pytest.mark.parametrize("walks", WALKS)
