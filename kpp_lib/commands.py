@@ -59,7 +59,8 @@ def run_study(args: argparse.Namespace) -> None:
     if args.study == "stored":
         if args.dataset in args.others:
             raise ValueError(f"--others: got {args.dataset}, whose images are stored, expected other data sets")
-        given["others"] = {name: load_dataset(name, "fixed", quiet=True).test for name in args.others}
+        pixels = _pixels(model.config)
+        given["others"] = {name: load_dataset(name, "fixed", quiet=True, **pixels).test for name in args.others}
     rows = STUDIES[args.study](model, data.test, **given)
     options = [f"--{n} {v}" for n, v in (("baseline", args.baseline), ("others", " ".join(args.others))) if v]
     line = " ".join(["kpp study", args.study, "--checkpoint", args.checkpoint, "--dataset", args.dataset, *options])
@@ -84,7 +85,7 @@ def run_train(args: argparse.Namespace) -> None:
 
 
 def _pixels(config: Config) -> dict[str, Any]:
-    """What a folder of images is read as, for a model."""
+    """What a folder of images is read as, and mazes are rendered as, for a model."""
     return {"size": config.image_size, "grey": config.channels == 1}
 
 

@@ -42,9 +42,16 @@ def pixels(n: int = N, side: int = SIDE, number: int = 0) -> Tensor:
     return (torch.rand(n, 1, side, side, generator=kpp.seeded(number)) < 0.4).byte()
 
 
+def poses() -> Tensor:
+    """Where N views were seen from, float32 [N, 3]."""
+    return torch.rand(N, 3, generator=kpp.seeded(1))
+
+
 @cache
 def split(kind: str = "binary") -> kpp.Images:
-    """A split of N images: binary, grey, redrawn, of another size, or too small."""
+    """A split of N images: binary, grey, redrawn, of another size, too small, or frames of one walk."""
+    if kind == "walks":
+        return dataclasses.replace(split(), walks=torch.zeros(N, dtype=torch.int64), poses=poses())
     if kind == "grey" or kind == "redraw":
         return kpp.Images(
             255 * pixels() // (1 + torch.arange(N)[:, None, None, None] % 3).byte(), None, False, kind == "redraw"
@@ -122,6 +129,26 @@ def _labels() -> tuple[Pool, Pool]:
     )
 
 
+def _poses() -> tuple[Pool, Pool]:
+    forms = {
+        "numpy": (lambda: poses().numpy(), poses),
+        "half": (lambda: poses().half(), lambda: poses().half().float()),
+        "int64": (lambda: poses().long(), lambda: poses().long().float()),
+        "double": (lambda: poses().double(), poses),
+    }
+    wrong = {
+        "too few": lambda: poses()[1:],
+        "x and y": lambda: poses()[:, :2],
+        "NaN": lambda: poses() * float("nan"),
+        "bools": lambda: poses() > 0.5,
+        "list": lambda: poses().tolist(),
+    }
+    strange = [Given(k, v, m) for k, (v, m) in forms.items()] + [bad(k, v) for k, v in wrong.items()]
+    return st.sampled_from([plain("poses", poses), plain("None", lambda: None)]), st.one_of(
+        st.sampled_from(strange), odd("None")
+    )
+
+
 def _index() -> tuple[Pool, Pool]:
     some = st.lists(st.integers(0, N - 1), min_size=1, max_size=5)
     mask = st.lists(st.booleans(), min_size=N, max_size=N).filter(any)
@@ -163,9 +190,11 @@ def _index() -> tuple[Pool, Pool]:
     )
 
 
-def right_images(result: kpp.Images, pixels: Any, labels: Any, binary: bool, **args: Any) -> None:
+def right_images(result: kpp.Images, pixels: Any, labels: Any, binary: bool, walks: Any, poses: Any) -> None:
     assert result.pixels.dtype == torch.uint8 and torch.equal(result.pixels, pixels)
-    assert labels is None or result.labels.dtype == torch.int64 and result.labels.tolist() == labels.tolist()
+    for kept, given in ((result.labels, labels), (result.walks, walks)):
+        assert given is None or kept.dtype == torch.int64 and kept.tolist() == given.tolist()
+    assert poses is None or result.poses.dtype == torch.float32 and len(result.poses) == N
 
 
 def right_draw(result: Tensor, images: kpp.Images, index: Tensor, **args: Any) -> None:
@@ -230,8 +259,14 @@ METHOD = (splits("binary", "grey", "redraw")[0],) * 2
 DATA = [
     Door(
         "kpp.Images",
-        lambda pixels, labels, binary: kpp.Images(pixels, labels, binary),
-        {"pixels": _pixels(), "labels": _labels(), "binary": (values(True), bads("True", 1, None))},
+        lambda pixels, labels, binary, walks, poses: kpp.Images(pixels, labels, binary, walks=walks, poses=poses),
+        {
+            "pixels": _pixels(),
+            "labels": _labels(),
+            "binary": (values(True), bads("True", 1, None)),
+            "walks": _labels(),
+            "poses": _poses(),
+        },
         right_images,
         weight=8,
     ),
@@ -280,7 +315,7 @@ DATA = [
         "kpp.Episodes.batch",
         lambda images, length, episodes, seed, step: kpp.Episodes(images, length, episodes, seed).batch(step),
         {
-            "images": SPLIT,
+            "images": splits("binary", "walks"),
             "length": count(1, 4, limit=N),
             "episodes": count(1, 4),
             "seed": seed(),
@@ -291,7 +326,7 @@ DATA = [
     Door(
         "kpp.Episodes.cover",
         lambda images, length, order: list(kpp.Episodes(images, length).cover(order)),
-        {"images": SPLIT, "length": count(1, 7, limit=N), "order": count(0, 9)},
+        {"images": splits("binary", "walks"), "length": count(1, 7, limit=N), "order": count(0, 9)},
         right_cover,
     ),
     Door(

@@ -135,7 +135,8 @@ def plane(y: Tensor, head: int, centres: Tensor, kind: str, window: float) -> Te
     """Keys [N, K, 3]: the K keys y [K, 3] with the one of `head` (from 0) moved to window centres [N, 2] of half-width
     `window`. Raises ValueError for another head, and for a window that no key reaches.
     """
-    y, centres = check_tensor("y", y, ("K", 3)), check_tensor("centres", centres, ("N", 2))
+    y = check_tensor("y", y, ("K", 3))
+    centres = check_tensor("centres", centres, ("N", 2), dtype=y.dtype)  # 1e300 is no float32
     head, window = check_count("head", head, least=0, most=len(y) - 1), check_number("window", window)
     moved = y.repeat(len(centres), 1, 1)
     moved[:, head] = key_at(torch.cat([torch.full_like(centres[:, :1], window), centres], dim=-1), kind)

@@ -1,16 +1,22 @@
-"""Episodes: shuffled, seeded batches [B, T, C, H, W] of a split; a batch depends on its number and the seed alone."""
+"""Episodes: shuffled, seeded batches [B, T, C, H, W] of a split; a batch depends on its number and the seed alone.
+
+The images of a walk (`Images.walks`) stay together: an episode is a window of one walk, in its order. The paper does
+not say what an episode of mazes is; the loader that its author published takes such windows at random places of walks
+of 300 frames (github.com/jramapuram/datasets, dmlab_mazes.py), and so do we. `Images.shuffled` has it the other way.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..inputs import check_count, check_kind, check_seed
+from . import windows
 from .images import Images
 
 
@@ -34,9 +40,16 @@ def seeded(*numbers: int, device: str | torch.device = "cpu") -> torch.Generator
 
 
 @lru_cache(maxsize=8)  # an epoch's order is asked for at each of its steps
-def shuffled(count: int, *numbers: int, device: torch.device) -> Tensor:
-    """The order of `count` images for these numbers, int64 [count]. Drawn on the CPU: the same on every device."""
-    order = torch.randperm(count, generator=seeded(*numbers))
+def shuffled(images: int | tuple[int, ...], length: int, *numbers: int, device: torch.device) -> Tensor:
+    """The order of so many images for these numbers, int64 [N]; of walks of these lengths, windows of `length` images.
+
+    Drawn on the CPU: the same on every device.
+    """
+    generator = seeded(*numbers)
+    if isinstance(images, tuple):
+        order = windows.drawn(images, length, generator)
+    else:
+        order = torch.randperm(images, generator=generator)
     return order.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else order
 
 
@@ -46,6 +59,8 @@ class Episodes:
 
     Training (`batch`) drops the images that do not fill a batch; they differ from epoch to epoch. Scoring (`cover`)
     gives every image exactly once and fills the last batch up with images of the same split, marked in `scored`.
+    Of walks an episode is a window; training cuts them anew each epoch, scoring from their start, and the ends that do
+    not fill a window are scored last, in episodes of several walks.
     Raises ValueError for a length or batch that the split cannot fill.
     """
 
@@ -62,9 +77,18 @@ class Episodes:
             raise ValueError(
                 f"length: got T = {self.length} for a split of {len(self.images)} images, expected at most that"
             )
+        if self.walks is not None:
+            windows.check_length(self.walks, self.length)
+
+    @cached_property
+    def walks(self) -> tuple[int, ...] | None:
+        """How many images each walk has; None for a split without walks."""
+        return None if self.images.walks is None else windows.lengths_of(self.images.walks)
 
     def __len__(self) -> int:
         """Full batches in an epoch."""
+        if self.walks is not None:
+            return windows.count(self.walks, self.length) // self.episodes
         return len(self.images) // (self.length * self.episodes)
 
     def batch(self, step: int) -> Batch:
@@ -77,7 +101,8 @@ class Episodes:
             )
         epoch, place = divmod(step, len(self))
         size = self.length * self.episodes
-        order = shuffled(len(self.images), self.seed, epoch, device=self.images.device)
+        images = len(self.images) if self.walks is None else self.walks
+        order = shuffled(images, self.length, self.seed, epoch, device=self.images.device)
         generator = seeded(self.seed, epoch, place, device=self.images.device)
         return self._cut(order[place * size : (place + 1) * size], size, generator)
 
@@ -87,7 +112,11 @@ class Episodes:
 
     def _cover(self, order: int) -> Iterator[Batch]:
         generator = seeded(self.seed, order, 7)
-        index = torch.randperm(len(self.images), generator=generator).to(self.images.device)
+        if self.walks is None:
+            index = torch.randperm(len(self.images), generator=generator)
+        else:
+            index = windows.covering(self.walks, self.length, generator)
+        index = index.to(self.images.device)
         if self.images.device.type == "cuda":
             generator = seeded(self.seed, order, 8, device=self.images.device)  # of bits that are redrawn
         fill = -len(index) % self.length  # fillers: the last episode only

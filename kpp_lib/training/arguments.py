@@ -8,6 +8,7 @@ from typing import Any
 
 from ..config import Config
 from ..data.bits import SPLITS
+from ..data.episodes import Episodes
 from ..data.images import ImageSet
 from ..inputs import Words, check_count, check_flag, check_kind, wrong
 from .distributed import World
@@ -39,8 +40,9 @@ def check_run(config: Any, data: Any, out: Any, counts: dict[str, Any], flags: d
         raise wrong("data", counts, f"two episodes of T = {config.length} in each{most}")
     if config.lengths == "mixed" and World.now().size > 1:  # an episode may be all images of a step
         raise wrong("lengths", config.lengths, "'fixed' or 'growing' with several processes, which share episodes out")
-    need = config.length * config.episodes
-    if len(data.train) < need:
+    for split in SPLITS:
+        Episodes(getattr(data, split), config.length)  # says so where T is longer than a split's walks
+    if not len(Episodes(data.train, config.length, config.episodes)):
         expected = f"at least {config.episodes} episodes of {config.length}; set fewer episodes or a smaller length"
         raise wrong("data", Words(f"{len(data.train)} training images"), expected)
     return Path(out)

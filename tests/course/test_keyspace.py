@@ -68,6 +68,7 @@ def test_errors(scene):
         (lambda: look(model, memory[0], keys[0]), "memory: got shape"),
         (lambda: pictures(model, memory, keys[0]), r"y: got shape \(1, 3\), expected .* \[N, 1, 3\]"),
         (lambda: plane(keys[0], 1, mesh(2, 0.5), "fixed", 0.25), "head: got 1, expected a whole number from 0 to 0"),
+        (lambda: plane(keys[0], 0, mesh(2, 0.5).double() * 1e300, "none", 0.25), "centres: got 8 of 8 values that"),
         (lambda: mesh(1, 0.5), "n: got 1, expected a whole number of at least 2"),
     ):
         with pytest.raises(ValueError, match=message):
