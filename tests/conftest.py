@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 from tiny_cifar import batches  # noqa: F401  (pytest finds it here by name)
-from tiny_data import contents, digits, drawings, no_sources, released_bits, root  # noqa: F401  (pytest finds them here by name)
+from tiny_data import contents, digits, no_sources, released_bits, root  # noqa: F401  (pytest finds them here by name)
+from tiny_omniglot import chardata, drawings  # noqa: F401
 
 HERE = Path(__file__).resolve().parent
 # These begin first, or one process would end with them alone.

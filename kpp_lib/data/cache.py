@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+
+from .opening import BROKEN
 
 Arrays = dict[str, np.ndarray]
 
@@ -31,7 +31,7 @@ def kept(name: str, check: Callable[[Arrays], None], make: Callable[[], Arrays])
             arrays = dict(file)
         check(arrays)
         return arrays
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):
+    except (*BROKEN, OSError, KeyError):
         arrays = make()
     _put(path, arrays)
     return arrays

@@ -10,7 +10,6 @@ import hashlib
 import re
 import tarfile
 import zipfile
-import zlib
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy as np
 import torch
 
 from .finding import Tree, first_good
-from .opening import contents, members, npz
+from .opening import BROKEN, contents, members, npz
 from .pickled import plain
 from .sources import DataError, Labelled, MissingError
 
@@ -39,7 +38,6 @@ ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 BATCH = re.compile(r"(?:.*/)?(data_batch_[1-5]|test_batch)(\.bin|\.pkl|\.pickle|\.p)?(\.gz)?", re.I)
 ARCHIVE = re.compile(r"cifar[-_. ]?10(?!0).*\.(tar|tgz|tar\.gz|gz)", re.I)
 STRIP = re.compile(r"(?:.*/)?(train|test1k)_\d+\.webp", re.I)
-BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, OSError, ValueError, SyntaxError)
 
 Rows = dict[str, np.ndarray]  # uint8 [N, 3073] by batch
 
@@ -142,7 +140,7 @@ def _from_archive(path: Path, rows: Rows, damage: list[str]) -> None:
                     raw = archive.extractfile(member).read()
                     batch = first_good([f"{path}: {member.name}"], lambda p, n=name, r=raw: _checked(p, n, r), damage)
                     rows |= {} if batch is None else {name: batch}
-    except BROKEN as error:
+    except (*BROKEN, OSError) as error:
         damage.append(f"{path}: truncated or damaged archive ({error})")
 
 
@@ -213,6 +211,6 @@ def _strips(path: Path, split: str) -> np.ndarray:
             for name in sorted(names):
                 with Image.open(BytesIO(archive.read(name))) as image:
                     strips.append(np.asarray(image.convert("RGB")).reshape(-1, 32, 32, 3))
-    except BROKEN as error:
+    except (*BROKEN, OSError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: damaged ({error}), expected a zip of WebP strips") from error
     return np.concatenate(strips)

@@ -11,7 +11,6 @@ import os
 import re
 import sys
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +24,7 @@ from tqdm import tqdm
 from .cache import Arrays, kept
 from .drawing import PACKED, averaged
 from .finding import Tree, first_good
-from .opening import check_rows, members, npz
+from .opening import BROKEN, check_rows, members, npz
 from .sources import DataError, Labelled, MissingError, check_sha256
 
 SETS = ("background", "evaluation")
@@ -137,7 +136,7 @@ def pictures_of(tree: Tree) -> tuple[dict[str, list[Pictures]], list[tuple[str, 
             try:
                 with zipfile.ZipFile(path) as archive:
                     sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
-            except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
+            except (*BROKEN, OSError) as error:
                 broken.append((path.name, f"{path}: damaged ({error}), expected the official Omniglot archive"))
                 continue
             _sort_in(found, path, sizes, zipped=True)
@@ -204,7 +203,9 @@ def _decode(pictures: Pictures, check, quiet: bool) -> Arrays:
     try:
         for name, raw in zip(bar, pictures.read(), strict=True):
             rows.append(_row(pictures.place, name, raw))
-    except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError) as error:
+    except DataError:
+        raise
+    except BROKEN as error:
         raise DataError(f"{pictures.place}: damaged ({error}), expected the official Omniglot archive") from error
     arrays = {"ink": np.stack(rows), "class": np.array([_numbers(name)[0] for name in names], np.uint16)}
     check(arrays)
@@ -218,7 +219,7 @@ def _row(place: Path, name: str, raw: bytes) -> np.ndarray:
     try:
         with Image.open(BytesIO(raw)) as image:
             white = np.asarray(image.convert("1"))  # ink is black there: False
-    except (OSError, SyntaxError, ValueError, EOFError, zlib.error, Image.DecompressionBombError) as error:
+    except (*BROKEN, OSError, Image.DecompressionBombError) as error:
         raise DataError(f"{where} is damaged ({error}), expected a drawing of 105x105 pixels") from error
     if white.shape != (105, 105):
         raise DataError(f"{where} has wrong shape {white.shape}, expected (105, 105)")

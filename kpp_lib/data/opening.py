@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import lzma
+import struct
+import tarfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -12,6 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from .sources import DataError
+
+# What a damaged archive, or an array or picture in one, ends in. RuntimeError: a bit more and it asks for a password,
+# or for a kind of compression that there is not. TokenError, MemoryError: the head of an array, read before its sum is.
+BROKEN = (
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, tokenize.TokenError),
+    *(EOFError, ValueError, TypeError, RuntimeError, SyntaxError, MemoryError),
+)
 
 
 def contents(path: Path) -> bytes:
@@ -43,7 +54,7 @@ def members(path: Path) -> frozenset[str] | None:
     try:
         with zipfile.ZipFile(path) as archive:
             return frozenset(archive.namelist())
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+    except (*BROKEN, OSError):
         return None
 
 
@@ -57,7 +68,7 @@ def npz(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
         raise DataError(f"{path}: missing split or array, {error.args[0]}") from error
     except DataError:
         raise
-    except (zipfile.BadZipFile, EOFError, ValueError, zlib.error) as error:
+    except BROKEN as error:
         raise DataError(f"{path}: truncated or damaged ({error}), expected a complete .npz file") from error
 
 

@@ -14,7 +14,8 @@ from functools import partial
 import pytest
 import torch
 from tiny_cifar import put_archive
-from tiny_data import TRAIN_IMAGES, flip_last, grey_of, put, write_zips
+from tiny_data import TRAIN_IMAGES, flip_last, grey_of, put
+from tiny_omniglot import write_zips
 from torchvision import datasets
 
 from kpp_lib.data import download, idx

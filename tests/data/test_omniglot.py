@@ -2,13 +2,12 @@
 
 import os
 import shutil
-import zipfile
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from tiny_data import write_zips
+from tiny_omniglot import unpack, write_npz, write_zips
 
 from kpp_lib.data import omniglot
 from kpp_lib.data.load import load_dataset
@@ -17,30 +16,6 @@ from kpp_lib.data.sources import DataError
 REAL = os.environ.get("KPP_DATA")
 pytestmark = pytest.mark.usefixtures("no_sources")
 load = partial(load_dataset, "omniglot", quiet=True)
-
-
-def write_npz(root, drawings, order=slice(None, None, -1), name="omniglot/omniglot_105_packed.npz"):
-    arrays = {}
-    for split, (_, packed, classes, drawers) in drawings.items():
-        named = {"ink": packed, "class": classes, "drawer": drawers}
-        arrays |= {f"{split}_{key}": array[order] for key, array in named.items()}
-    (root / name).parent.mkdir(parents=True, exist_ok=True)
-    np.savez(root / name, **arrays)
-    return root / name
-
-
-def unpack(root, drawings, folder, rename=str):
-    """The PNG trees of the zips in `folder`, the zips themselves gone; `rename` changes the two top folders' names."""
-    write_zips(root / "zips", drawings)
-    for path in (root / "zips" / "omniglot-py").iterdir():
-        with zipfile.ZipFile(path) as archive:
-            archive.extractall(root / "unpacked")
-    for tree in (root / "unpacked").iterdir():
-        (root / folder).mkdir(parents=True, exist_ok=True)
-        shutil.copytree(tree, root / folder / rename(tree.name), dirs_exist_ok=True)
-    shutil.rmtree(root / "zips")
-    shutil.rmtree(root / "unpacked")
-    return root / folder
 
 
 @pytest.fixture

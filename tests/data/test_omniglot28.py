@@ -7,38 +7,13 @@ import numpy as np
 import pytest
 import torch
 from scipy.io import savemat
-from tiny_data import write_zips
+from tiny_omniglot import NAME, put, write_zips
 
-from kpp_lib.data import load as loading
-from kpp_lib.data import omniglot28
 from kpp_lib.data.load import load_dataset
 from kpp_lib.data.sources import DataError
 
 pytestmark = pytest.mark.usefixtures("no_sources")
 load = partial(load_dataset, "omniglot28", quiet=True)
-NAME = "omniglot/chardata.mat"
-
-
-@pytest.fixture
-def chardata(monkeypatch):
-    """The arrays of a chardata.mat of 60 + 12 images, column by column as MATLAB stores them, and the images."""
-    monkeypatch.setattr(omniglot28, "COUNTS", {"train": 60, "test": 12})
-    monkeypatch.setattr(loading, "VALID28", 10)
-    rng, arrays, images = np.random.default_rng(4), {}, {}
-    for split, key, n in (("train", "", 60), ("test", "test", 12)):
-        images[split] = rng.random((n, 28, 28))  # [N, row, column]
-        images[split][:, :3] = 0
-        arrays[f"{key}data"] = np.stack([image.ravel(order="F") for image in images[split]], axis=1)  # [784, N]
-        alphabets, characters = np.arange(n) % 3, np.arange(n) % 4 + 1
-        arrays[f"{key}target"] = np.eye(50)[:, alphabets]  # one-hot [50, N]
-        arrays[f"{key}targetchar"] = characters[None].astype(float)
-    return arrays, images
-
-
-def put(root, arrays, name=NAME, **how):
-    (root / name).parent.mkdir(parents=True, exist_ok=True)
-    savemat(root / name, arrays, **how)
-    return root / name
 
 
 @pytest.mark.parametrize("name", [NAME, "OMNIGLOT/chardata.mat", "CharData.MAT", "x/renamed.mat"])

@@ -1,17 +1,14 @@
-"""Fixtures: an MNIST of 60 + 10 images, "released" bits, a small Omniglot, and an environment with no other data."""
+"""Fixtures: an MNIST of 60 + 10 images, "released" bits, and an environment with no other data."""
 
 import gzip
 import hashlib
-import io
 import struct
-import zipfile
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from kpp_lib.data import download, idx, load, omniglot, released
+from kpp_lib.data import download, idx, load, released
 
 TRAIN_IMAGES = idx.FILES["train", "images"]
 
@@ -82,28 +79,6 @@ def released_bits(root, monkeypatch):
     path.parent.mkdir()
     np.savez(path, **arrays)
     return path, arrays
-
-
-@pytest.fixture
-def drawings(monkeypatch):
-    """Two small sets of 105x105 drawings, characters x 2 drawers, ordered by class then drawer."""
-    rng, sets = np.random.default_rng(2), {}
-    for split, first, n in (("background", 1, 20), ("evaluation", 965, 3)):
-        ink = np.kron(rng.integers(0, 2, (2 * n, 15, 15), dtype=np.uint8), np.ones((7, 7), np.uint8))
-        packed = np.packbits(ink.reshape(2 * n, -1), axis=1)
-        monkeypatch.setitem(omniglot.OMNIGLOT_SHA256, split, hashlib.sha256(packed.tobytes()).hexdigest())
-        sets[split] = ink, packed, np.repeat(np.arange(first, first + n), 2), np.tile([1, 2], n)
-    return sets
-
-
-def write_zips(root, drawings):
-    (root / "omniglot-py").mkdir(parents=True)
-    for split, (ink, _, classes, drawers) in drawings.items():
-        with zipfile.ZipFile(root / "omniglot-py" / f"images_{split}.zip", "w") as archive:
-            for picture, number, drawer in zip(ink, classes, drawers, strict=True):
-                file = io.BytesIO()
-                Image.fromarray(picture == 0).save(file, "png")  # black ink on white, one bit, as in the release
-                archive.writestr(f"images_{split}/Angelic/character01/{number:04}_{drawer:02}.png", file.getvalue())
 
 
 @pytest.fixture(scope="session")
