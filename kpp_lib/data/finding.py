@@ -47,7 +47,7 @@ class Tree:
 def walk(root: Path) -> Tree:
     """List a folder. Links that lead out of it are not followed; hidden files, and what is very deep, are not seen."""
     files, characters, unseen = [], [], []
-    level, opened = [root], 0
+    level, opened, inside_of = [root], 0, root.resolve()
     for _ in range(DEPTH):
         below: list[Path] = []
         for folder in level:
@@ -55,7 +55,7 @@ def walk(root: Path) -> Tree:
             if opened > FOLDERS:
                 unseen.append(f"what comes after the first {FOLDERS:,} folders")
                 return Tree(root, tuple(files), tuple(characters), tuple(unseen))
-            inside, sub = _listed(root, folder, unseen)
+            inside, sub = _listed(inside_of, folder, unseen)
             files += inside
             for path in sub:
                 (characters if CHARACTER.fullmatch(path.name) else below).append(path)
@@ -72,20 +72,20 @@ def _listed(root: Path, folder: Path, unseen: list[str]) -> tuple[list[Path], li
                 if count >= ENTRIES:
                     unseen.append(f"what comes after {ENTRIES:,} files in {folder}")
                     break
-                if entry.name.startswith((".", "__MACOSX")):
+                end = os.path.splitext(entry.name)[1].lower()
+                if entry.name.startswith((".", "__MACOSX")) or end in OTHERS:
                     continue
-                path, linked = Path(entry.path), entry.is_symlink()
-                if linked and not path.resolve().is_relative_to(root.resolve()):
-                    unseen.append(f"{path}, a link that leads out of the folder")
+                linked = entry.is_symlink()
+                if linked and not Path(entry.path).resolve().is_relative_to(root):
+                    unseen.append(f"{entry.path}, a link that leads out of the folder")
                 elif entry.is_dir():
-                    folders += [] if linked else [path]  # inside, it is seen by its own name
-                elif path.suffix.lower() in PICTURES:
-                    pictures.append(path)
-                elif path.suffix.lower() not in OTHERS and entry.is_file():
-                    files.append(path)
+                    folders += [] if linked else [entry.name]  # inside, it is seen by its own name
+                elif entry.is_file():
+                    (pictures if end in PICTURES else files).append(entry.name)
     except OSError as error:
         unseen.append(f"{folder} ({error.strerror})")
-    return sorted([*files, *sorted(pictures)[:1]]), sorted(folders)
+    files += sorted(pictures)[:1]
+    return [folder / name for name in sorted(files)], [folder / name for name in sorted(folders)]
 
 
 def first_good(candidates: Iterable[T], read: Callable[[T], V], damage: list[str]) -> V | None:

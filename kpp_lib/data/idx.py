@@ -107,11 +107,11 @@ def read(tree: Tree, name: str, roles: dict[Role, str] | list[Role]) -> Search:
     Where no file has it, and no folder says what the files are, those of the one folder that has them all are taken.
     """
     search = Search({}, {}, {role: [] for role in roles}, {role: [] for role in roles})
-    files = candidates(tree)
-    for role in roles:
-        for file in _ranked(files, name, role):
-            if _tried(file, name, role, search):
-                break
+    for named in (True, False):  # files of any other name are opened only where those do not suffice
+        absent = [role for role in roles if role not in search.tensors]
+        files = candidates(tree, named) if absent else []
+        for role in absent:
+            any(_tried(file, name, role, search) for file in _ranked(files, name, role))
     if not search.tensors:
         _take_unknown(search)
     for role, strangers in search.unknown.items():
@@ -170,17 +170,18 @@ def _require_all(tree: Tree, name: str, search: Search) -> None:
         )
 
 
-def candidates(tree: Tree) -> list[IdxFile]:
-    """The files that could be idx files of images or labels: by their first bytes, or, damaged, by their names."""
-    return [file for path in tree.files if (file := _classified(tree, path))]
+def candidates(tree: Tree, named: bool) -> list[IdxFile]:
+    """The files that could be idx files of images or labels: by their names, damaged or not; or by their first bytes
+    alone."""
+    return [file for path in tree.files if (file := _classified(tree, path, named))]
 
 
-def _classified(tree: Tree, path: Path) -> IdxFile | None:
-    named = NAME.search(path.name)
-    if not named and path.suffix.lower() not in SUFFIXES:
+def _classified(tree: Tree, path: Path, named: bool) -> IdxFile | None:
+    found = NAME.search(path.name)
+    if bool(found) != named or not (named or path.suffix.lower() in SUFFIXES):
         return None
     header = {b"\0\0\x08\x03": "images", b"\0\0\x08\x01": "labels"}.get(head(path, 4))
-    what = named[2].lower() if named else header
+    what = found[2].lower() if found else header
     if not what:
         return None
     parts = tree.parts(path)

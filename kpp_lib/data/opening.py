@@ -17,6 +17,7 @@ import numpy as np
 
 from .sources import DataError
 
+GZIP = b"\x1f\x8b"  # how a gzip file begins
 # What a damaged archive, or an array or picture in one, ends in. RuntimeError: a bit more and it asks for a password,
 # or for a kind of compression that there is not. TokenError, MemoryError: the head of an array, read before its sum is.
 BROKEN = (
@@ -27,9 +28,9 @@ BROKEN = (
 
 def contents(path: Path) -> bytes:
     """The bytes of a file; of a gzip file, whatever its name, the unpacked ones. Raises DataError for a broken one."""
+    raw = path.read_bytes()
     try:
-        with _opened(path) as file:
-            return file.read()
+        return gzip.decompress(raw) if raw[:2] == GZIP else raw
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path}: truncated or damaged gzip file ({error}), expected a complete one") from error
 
@@ -37,16 +38,14 @@ def contents(path: Path) -> bytes:
 def head(path: Path, count: int) -> bytes:
     """The first bytes of `contents`; none where the file cannot be read."""
     try:
-        with _opened(path) as file:
+        with path.open("rb") as file:
+            raw = file.read(count)
+        if raw[:2] != GZIP:
+            return raw
+        with gzip.open(path) as file:
             return file.read(count)
     except (OSError, EOFError, zlib.error):
         return b""
-
-
-def _opened(path: Path):
-    with path.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path) if packed else path.open("rb")
 
 
 def members(path: Path) -> frozenset[str] | None:

@@ -1,4 +1,4 @@
-"""Files opened by what they are; damage that zipfile and NumPy report in odd ways is a DataError that names the file."""
+"""Files opened by what they are; damage that zipfile and NumPy report in odd ways is a DataError, too."""
 
 import gzip
 import io
