@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import shlex
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from .evaluation.finding import search, stored
 from .evaluation.plane import keys
 from .evaluation.report import load_report, load_study, markdown, over_seeds, study_markdown, text, write_text
 from .evaluation.studies import capacity, clean_up, perturbation
+from .likelihood import binarize_for
 from .sweep.plan import read_plan, train_command
 from .sweep.pool import Sweep, state, table
 from .sweep.speedrun import HEAD, attempts, check_jobs
@@ -48,7 +50,7 @@ def run_study(args: argparse.Namespace) -> None:
             raise ValueError(f"--{option}: got {value}, expected none for the study {args.study}")
     if model.config.write == "none":
         raise ValueError(f"--checkpoint: got {args.checkpoint}, a model without a memory, expected one that has one")
-    bits = "none" if args.study == "cleanup" else "fixed"
+    bits = "none" if args.study == "cleanup" else binarize_for(model.config.likelihood, None)
     data = load_dataset(args.dataset, bits, quiet=True, **_pixels(model.config))
     given: dict[str, Any] = {}
     if args.study in ("cleanup", "keys"):
@@ -59,7 +61,7 @@ def run_study(args: argparse.Namespace) -> None:
     if args.study == "stored":
         if args.dataset in args.others:
             raise ValueError(f"--others: got {args.dataset}, whose images are stored, expected other data sets")
-        given["others"] = {name: load_dataset(name, "fixed", quiet=True).test for name in args.others}
+        given["others"] = {name: load_dataset(name, bits, quiet=True).test for name in args.others}
     rows = STUDIES[args.study](model, data.test, **given)
     options = [f"--{n} {v}" for n, v in (("baseline", args.baseline), ("others", " ".join(args.others))) if v]
     line = " ".join(["kpp study", args.study, "--checkpoint", args.checkpoint, "--dataset", args.dataset, *options])
@@ -70,8 +72,14 @@ def run_study(args: argparse.Namespace) -> None:
 def run_train(args: argparse.Namespace) -> None:
     """`kpp train`."""
     _device(args)
-    config = Config.preset(args.preset, args.recipe, **overrides(args.set))
-    data = load_dataset(args.dataset, args.binarize, quiet=not first_process(), **_pixels(config))
+    given = overrides(args.set)
+    chosen = _likelihood(given, args.binarize)
+    config = Config.preset(args.preset, args.recipe, **(chosen | given))
+    binarize = binarize_for(config.likelihood, args.binarize, "dynamic")
+    if chosen and first_process():
+        told = "as they are; --binarize dynamic makes bits of them, for likelihood=bernoulli"
+        print(f"likelihood={config.likelihood}, binarize={binarize}: images {told}", file=sys.stderr)
+    data = load_dataset(args.dataset, binarize, quiet=not first_process(), **_pixels(config))
     names = ("extend", "device", "minutes", "eval_every", "save_every", "tensorboard", "quiet")
     options = {name: getattr(args, name) for name in names}
     model = fit(config, data, args.out, **options)
@@ -81,6 +89,12 @@ def run_train(args: argparse.Namespace) -> None:
         f"best model in {args.out}/best ({sum(p.numel() for p in model.parameters()) / 1e6:.2f} million weights); "
         f"next: kpp evaluate --checkpoint {args.out} --dataset {shlex.quote(args.dataset)}"
     )
+
+
+def _likelihood(given: dict[str, Any], binarize: str | None) -> dict[str, str]:
+    """The likelihood of images that stay as they are, {} where one was set, or where images become bits."""
+    as_they_are = binarize == "none" or (binarize is None and given.get("channels", 1) > 1)
+    return {"likelihood": "logistic_mixture"} if as_they_are and "likelihood" not in given else {}
 
 
 def _pixels(config: Config) -> dict[str, Any]:
@@ -99,7 +113,8 @@ def run_evaluate(args: argparse.Namespace) -> None:
     """`kpp evaluate`."""
     device = _device(args)
     model = load_model(args.checkpoint, device)
-    data = load_dataset(args.dataset, args.binarize, quiet=args.json, **_pixels(model.config))
+    binarize = binarize_for(model.config.likelihood, args.binarize)
+    data = load_dataset(args.dataset, binarize, quiet=args.json, **_pixels(model.config))
     scores = args.scores and tuple(args.scores)
     baseline = args.baseline or load_card(args.checkpoint).get("baseline")
     rival = load_model(baseline, device) if baseline else None
