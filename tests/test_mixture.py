@@ -186,6 +186,15 @@ def test_the_mean_is_that_of_the_draws_with_conditional_channels(log_scale):
     assert p.mean.min() >= 0 and p.mean.max() <= 1
 
 
+def test_the_mean_takes_two_channels_before_as_independent_as_they_are():
+    """Blue moves with red and green, which do not move with one another, far enough for the edges to cut it."""
+    given = torch.tensor([0.0, 1.0, 1.0]).view(1, 3, 1, 1)
+    scales = torch.full((1, 3, 1, 1), math.log(0.5))
+    p = DiscretisedLogisticMixture(torch.zeros(1, 1, 1), torch.tensor([0.5, 0.5, -0.3]).view(1, 3, 1, 1), scales, given)
+    drawn = p.sample((40_000,), seeded(6)).mean(0)
+    assert (p.mean - drawn).abs().max() < 0.01
+
+
 def test_draws_are_levels_and_follow_their_generator():
     p = some()
     x = p.sample(generator=seeded(1))
