@@ -283,38 +283,39 @@ def check_images(
     Grey targets would add their own entropy to a Bernoulli "likelihood", and one between two levels has no probability
     under a mixture over levels: they are refused where images are scored.
     """
-    what = VALUES[values]
+    what, rest, right = VALUES[values]
     tensor = _numeric(name, value, shape, device, what)
     if _TRUSTED.get():
         return tensor.to(dtype)
-    inside = (tensor >= 0) & (tensor <= 1)
-    right = {"bits": _bits, "levels": _levels, "grey": lambda x: x == x}[values](tensor) & inside
-    if not bool(right.all()):
+    if not bool(right(tensor).all()):
         low, high = float(tensor.min()), float(tensor.max())
-        rest = {"bits": " that are not all 0 or 1", "levels": " that are not all grey / 255", "grey": ""}[values]
-        advice = _advice(values, bool(inside.all()), high)
-        raise wrong(name, Words(f"values in [{low:.3g}, {high:.3g}]{rest}"), f"{what}; {advice}")
+        raise wrong(name, Words(f"values in [{low:.3g}, {high:.3g}]{rest}"), f"{what}; {_advice(values, low, high)}")
     return tensor.to(dtype)
 
 
-VALUES = {"bits": "binary images", "levels": "images of multiples of 1/255 in [0, 1]", "grey": "images in [0, 1]"}
-
-
-def _bits(x: Tensor) -> Tensor:
-    return (x == 0) | (x == 1)
+def _inside(x: Tensor) -> Tensor:
+    return (x >= 0) & (x <= 1)
 
 
 def _levels(x: Tensor) -> Tensor:
     scaled = 255 * x.to(torch.float64 if x.dtype == torch.float64 else torch.float32)
-    return (scaled - scaled.round()).abs() < 1e-3  # float32 is off by 1e-5; float16 is not near enough
+    return _inside(x) & ((scaled - scaled.round()).abs() < 1e-3)  # float32 is off by 1e-5; float16 is not near enough
 
 
-def _advice(values: str, inside: bool, high: float) -> str:
+def _advice(values: str, low: float, high: float) -> str:
     """What a caller does to images that are not as they should be."""
     if values == "bits":
         drawn = "load the data with binarize='fixed', 'dynamic' or 'threshold'"
         return "for scans of 0 to 255, (x > 127)" if high > 1 else drawn
-    return "(255 * x).round() / 255" if inside else "divide scans of 0 to 255 by 255"
+    near = values == "levels" and 0 <= low and high <= 1
+    return "(255 * x).round() / 255" if near else "divide scans of 0 to 255 by 255"
+
+
+VALUES = {  # what images may be: in words, what is wrong with others, and the test of each value
+    "bits": ("binary images", " that are not all 0 or 1", lambda x: (x == 0) | (x == 1)),
+    "levels": ("images of multiples of 1/255 in [0, 1]", " that are not all grey / 255", _levels),
+    "grey": ("images in [0, 1]", "", _inside),
+}
 
 
 def check_positions(name: str, value: Any, count: int) -> Tensor:
