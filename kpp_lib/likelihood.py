@@ -21,6 +21,11 @@ WAYS = {"bernoulli": ("fixed", "dynamic", "threshold"), "logistic_mixture": ("no
 Nats = TypeVar("Nats", float, Tensor)
 
 
+def bernoulli(logits: Tensor) -> Independent:
+    """Independent Bernoulli pixels for logits [B, T, C, H, W]; `log_prob` is in nats per image."""
+    return Independent(Bernoulli(logits=full(logits), validate_args=False), 3)  # the doors check x, and once
+
+
 @dataclass(frozen=True)
 class BernoulliPixels:
     """Each value 0 or 1 by itself; C outputs a pixel, its logits."""
@@ -35,7 +40,7 @@ class BernoulliPixels:
 
     def __call__(self, outputs: Tensor) -> Independent:
         """Logits [B, T, C, H, W] -> p(x|z), event [C, H, W]; `log_prob` is in nats per image."""
-        return Independent(Bernoulli(logits=full(outputs), validate_args=False), 3)  # the doors check x, and once
+        return bernoulli(outputs)
 
 
 @dataclass(frozen=True)

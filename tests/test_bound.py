@@ -19,7 +19,7 @@ from kpp_lib.bound import (
     standard_normal,
 )
 from kpp_lib.data.episodes import seeded
-from kpp_lib.likelihood import BernoulliPixels
+from kpp_lib.likelihood import bernoulli
 
 
 def two_gaussians(event_dims=1):
@@ -31,7 +31,7 @@ def two_gaussians(event_dims=1):
 
 def terms(q, p):
     x = torch.zeros(2, 3, 1, 2, 2)
-    p_x = BernoulliPixels(1)(torch.zeros(2, 3, 1, 2, 2))
+    p_x = bernoulli(torch.zeros(2, 3, 1, 2, 2))
     q_y = standard_normal((2, 3, 2, 3), 2, x)
     return bound_terms(x, p_x, q, p, q_y, q_y)
 
@@ -116,7 +116,7 @@ def test_importance_bound_of_a_gaussian_model_closes_on_the_exact_value():
 
 
 def test_bernoulli_probabilities_of_all_images_sum_to_one():
-    p_x = BernoulliPixels(1)(torch.randn(1, 1, 1, 2, 2, generator=seeded(0)))
+    p_x = bernoulli(torch.randn(1, 1, 1, 2, 2, generator=seeded(0)))
     images = torch.tensor([[int(b) for b in f"{i:04b}"] for i in range(16)]).float().view(16, 1, 1, 2, 2)
     probabilities = torch.stack([p_x.log_prob(x[None]).exp() for x in images])
     assert probabilities.sum().item() == pytest.approx(1, abs=1e-5)
