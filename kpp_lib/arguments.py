@@ -12,8 +12,8 @@ from typing import NoReturn
 import torch
 
 from .config import Config
-from .data.load import DATASETS, FOLDER, OF_BITS
-from .inputs import check_choice, check_count, check_number, wrong
+from .data.load import check_dataset
+from .inputs import check_count, check_number, wrong
 
 PLAIN = {"±": "+-", "·": "*", "×": "x", "…": "...", "–": "-", "—": "-", "’": "'", "“": '"', "”": '"', "→": "->"}
 
@@ -59,13 +59,7 @@ def positive(text: str) -> float:
 @argument
 def dataset(text: str) -> str:
     """The name of a data set, or folder:PATH of a folder that is there."""
-    if text in DATASETS and text not in OF_BITS:
-        raise wrong("", text, "a data set of ink; models here are of bits: kpp.load_dataset reads this one's colours")
-    if not text.startswith(FOLDER):
-        return check_choice("", text, (*OF_BITS, FOLDER + "PATH"))
-    if not Path(text.removeprefix(FOLDER)).expanduser().is_dir():
-        raise wrong("", text, f"{FOLDER}PATH, a folder of image files that is there")
-    return text
+    return check_dataset("", text)
 
 
 @argument

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from .arguments import Parser, checkpoint, dataset, device, output_file, plain_streams, positive, run_folder, whole
 from .commands import STUDIES, run_evaluate, run_speedrun, run_study, run_sweep, run_table, run_train
 from .config import PRESETS, RECIPES
-from .data.load import OF_BITS
+from .data.images import BINARIZE
 from .evaluation.diagnostics import SCORES
 from .training.checkpoint import CheckpointError, pretrained_names
 from .training.distributed import LostWorker
@@ -31,7 +31,6 @@ MENDABLE = (
 )
 UNITS = {"s": 1, "m": 60, "h": 3600}
 DEVICE_HELP = "cpu, cuda, cuda:N or mps (default: KPP_DEVICE, else the best there is)"
-BINARIZE = ("fixed", "dynamic", "threshold")
 DATA_HELP = (
     "The data: the folder named by KPP_DATA, whose files are known by their contents, whatever they are called "
     "(docs/data.md); else torchvision's download into your cache; else, with no network, 5,000 MNIST training digits "
@@ -39,7 +38,7 @@ DATA_HELP = (
 )
 
 
-DATASET_HELP = f"{', '.join(OF_BITS)}, or folder:PATH, your own image files (default: %(default)s)"
+DATASET_HELP = f"{', '.join(DATASETS)}, or folder:PATH, your own image files (default: %(default)s)"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -104,10 +103,10 @@ def _train_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--binarize",
         choices=BINARIZE,
-        default="dynamic",
         help="dynamic draws fresh training bits from the grey images at "
-        "every step, which fixed bits would overfit; validation and test bits are the fixed ones (default: "
-        "%(default)s)",
+        "every step, which fixed bits would overfit; validation and test bits are the fixed ones. none keeps images as "
+        "they are, grey or colour, for likelihood=logistic_mixture (default: none with that likelihood or with "
+        "channels=3, else dynamic)",
     )
     p.add_argument("--device", type=device, help=DEVICE_HELP)
     p.add_argument(
@@ -163,7 +162,9 @@ def _evaluate_arguments(p: argparse.ArgumentParser) -> None:
         help=f"folder of a `kpp train` run or of a model, or shipped weights ({shipped})",
     )
     p.add_argument("--dataset", type=dataset, default="mnist", metavar="NAME", help=DATASET_HELP)
-    p.add_argument("--binarize", choices=BINARIZE, default="fixed", help="test bits (default: %(default)s)")
+    p.add_argument(
+        "--binarize", choices=BINARIZE, help="test bits (default: fixed, or none for a model of grey or colour images)"
+    )
     p.add_argument("--length", type=whole, help="T, images per episode (default: the model's own)")
     p.add_argument("--orders", type=whole, default=5, help="seeded orders of the test set (default: %(default)s)")
     p.add_argument(
@@ -195,7 +196,7 @@ def _study_arguments(p: argparse.ArgumentParser) -> None:
         "--baseline", type=checkpoint, metavar="CHECKPOINT", help="cleanup, keys: a memory-free model beside it"
     )
     p.add_argument(
-        "--others", choices=OF_BITS, nargs="*", default=[], help="stored: data sets of which no image is stored"
+        "--others", choices=DATASETS, nargs="*", default=[], help="stored: data sets of which no image is stored"
     )
     p.add_argument("--device", type=device, default="cpu", help="cpu, cuda, cuda:N or mps (default: %(default)s)")
     p.add_argument("--out", type=output_file, metavar="FILE", help="write the JSON there")

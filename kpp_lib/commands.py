@@ -6,18 +6,19 @@ import argparse
 import json
 import os
 import shlex
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from .arguments import check_device, overrides
 from .config import Config
-from .data.load import load_dataset
 from .evaluation.evaluate import evaluate
 from .evaluation.finding import search, stored
 from .evaluation.plane import keys
 from .evaluation.report import load_report, load_study, markdown, over_seeds, study_markdown, text, write_text
 from .evaluation.studies import capacity, clean_up, perturbation
+from .likelihood import binarize_for
 from .sweep.plan import read_plan, train_command
 from .sweep.pool import Sweep, state, table
 from .sweep.speedrun import HEAD, attempts, check_jobs
@@ -26,6 +27,7 @@ from .training.device import best_device
 from .training.distributed import first_process
 from .training.fit import fit
 from .training.provenance import commit, data_card
+from .training.suited import load_for, suited
 
 STUDIES = {
     "capacity": capacity,
@@ -48,19 +50,18 @@ def run_study(args: argparse.Namespace) -> None:
             raise ValueError(f"--{option}: got {value}, expected none for the study {args.study}")
     if model.config.write == "none":
         raise ValueError(f"--checkpoint: got {args.checkpoint}, a model without a memory, expected one that has one")
-    bits = "none" if args.study == "cleanup" else "fixed"
-    data = load_dataset(args.dataset, bits, quiet=True, **_pixels(model.config))
+    bits = "none" if args.study == "cleanup" else binarize_for(model.config.likelihood, None)
+    data = load_for(model.config, args.dataset, bits)
     given: dict[str, Any] = {}
     if args.study in ("cleanup", "keys"):
         baseline = args.baseline or card.get("baseline")
         given["baseline"] = load_model(baseline, args.device) if baseline else None
     if args.study == "keys":  # labels of released bits are guesses
-        given["labelled"] = load_dataset(args.dataset, "dynamic", quiet=True, **_pixels(model.config)).train
+        given["labelled"] = load_for(model.config, args.dataset, "dynamic").train
     if args.study == "stored":
         if args.dataset in args.others:
             raise ValueError(f"--others: got {args.dataset}, whose images are stored, expected other data sets")
-        pixels = _pixels(model.config)
-        given["others"] = {name: load_dataset(name, "fixed", quiet=True, **pixels).test for name in args.others}
+        given["others"] = {name: load_for(model.config, name, bits).test for name in args.others}
     rows = STUDIES[args.study](model, data.test, **given)
     options = [f"--{n} {v}" for n, v in (("baseline", args.baseline), ("others", " ".join(args.others))) if v]
     line = " ".join(["kpp study", args.study, "--checkpoint", args.checkpoint, "--dataset", args.dataset, *options])
@@ -71,8 +72,15 @@ def run_study(args: argparse.Namespace) -> None:
 def run_train(args: argparse.Namespace) -> None:
     """`kpp train`."""
     _device(args)
-    config = Config.preset(args.preset, args.recipe, **overrides(args.set))
-    data = load_dataset(args.dataset, args.binarize, quiet=not first_process(), **_pixels(config))
+    given = overrides(args.set)
+    chosen = suited(args.dataset, args.binarize, given)
+    config = Config.preset(args.preset, args.recipe, **(chosen | given))
+    binarize = binarize_for(config.likelihood, args.binarize, "dynamic")
+    if chosen and first_process():
+        told = "; --binarize dynamic makes bits of them" if binarize == "none" and args.binarize is None else ""
+        words = ", ".join(f"{name}={value}" for name, value in chosen.items())
+        print(f"for images of {args.dataset}: {words}, binarize={binarize}{told}", file=sys.stderr)
+    data = load_for(config, args.dataset, binarize, quiet=not first_process())
     names = ("extend", "device", "minutes", "eval_every", "save_every", "tensorboard", "quiet")
     options = {name: getattr(args, name) for name in names}
     model = fit(config, data, args.out, **options)
@@ -82,11 +90,6 @@ def run_train(args: argparse.Namespace) -> None:
         f"best model in {args.out}/best ({sum(p.numel() for p in model.parameters()) / 1e6:.2f} million weights); "
         f"next: kpp evaluate --checkpoint {args.out} --dataset {shlex.quote(args.dataset)}"
     )
-
-
-def _pixels(config: Config) -> dict[str, Any]:
-    """What a folder of images is read as, and mazes are rendered as, for a model."""
-    return {"size": config.image_size, "grey": config.channels == 1}
 
 
 def _device(args: argparse.Namespace) -> str:
@@ -100,7 +103,8 @@ def run_evaluate(args: argparse.Namespace) -> None:
     """`kpp evaluate`."""
     device = _device(args)
     model = load_model(args.checkpoint, device)
-    data = load_dataset(args.dataset, args.binarize, quiet=args.json, **_pixels(model.config))
+    binarize = binarize_for(model.config.likelihood, args.binarize)
+    data = load_for(model.config, args.dataset, binarize, quiet=args.json)
     scores = args.scores and tuple(args.scores)
     baseline = args.baseline or load_card(args.checkpoint).get("baseline")
     rival = load_model(baseline, device) if baseline else None

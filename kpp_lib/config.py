@@ -40,7 +40,12 @@ class Config:
     # H = W, pixels; the paper's MNIST and Omniglot loaders are not published, 28 is the standard
     image_size: int = count(28)
     channels: int = count(1)  # C
-    likelihood: str = choice("bernoulli")  # p(x|z): Bernoulli for binary images (section 4)
+    # p(x|z), section 4: Bernoulli for binary images; for others a discretised mixture of logistics
+    likelihood: str = choice("bernoulli", "logistic_mixture")
+    mixture: int = count(10)  # its components; not in the paper, 10 in PixelCNN++
+    # its green given red, its blue given both, linear in the means, as in PixelCNN++; not in the paper. One channel has
+    # nothing to be given
+    channel_conditioning: bool = flag(True)
     # --- episode and latents ------------------------------------------------------------------------------------
     # T, images per episode; not stated for Table 1, 32 in the Kanerva machines it compares with
     length: int = count(32)

@@ -7,13 +7,16 @@ from typing import Any
 from torch import Tensor, nn
 
 from .inputs import check_images, check_tensor
+from .likelihood import likelihood_of
 
 
 def images_of(model: nn.Module, name: str, x: Any, grey: bool = False, like: Tensor | None = None) -> Tensor:
-    """Images [B, T, C, H, W] for a model, or those of the shape of `like`; see `inputs.check_images`."""
+    """Images [B, T, C, H, W] for a model, or those of the shape of `like`: what its likelihood scores, or, where `grey`
+    is allowed, any in [0, 1]; see `inputs.check_images`."""
     c, at = model.config, next(model.parameters())
     b, t = ("B", "T") if like is None else like.shape[:2]
-    return check_images(name, x, (b, t, c.channels, c.image_size, c.image_size), at.device, at.dtype, grey)
+    values = "grey" if grey else likelihood_of(c).values
+    return check_images(name, x, (b, t, c.channels, c.image_size, c.image_size), at.device, at.dtype, values)
 
 
 def memory_of(model: nn.Module, memory: Any, episodes: int | None = None) -> Tensor:

@@ -15,6 +15,7 @@ from .allocate import assigned, in_plane
 from .doors import images_of, keys_of, memory_of
 from .inputs import Words, wrong
 from .keys import squash_unchecked
+from .likelihood import scores_bits
 
 
 class Located(NamedTuple):
@@ -31,7 +32,7 @@ class Heap:
     """The part of `KanervaPlusPlus` that takes images in and out; for keys="allocated", ValueError for others."""
 
     def add(self, memory: Tensor, x: Tensor) -> Tensor:
-        """`memory` [B, 3, S, S] with the images x [B, N, C, H, W], binary, in its free cells nearest to their codes.
+        """`memory` [B, 3, S, S] with the images x [B, N, C, H, W] in its free cells nearest to their codes.
 
         What is stored already is neither encoded again nor changed. Raises ValueError where fewer than N cells are
         free, beside what `write` raises.
@@ -75,7 +76,8 @@ class Heap:
         memory = memory_of(self, self._heap(memory), len(x))
         held, taken = self.slot_pictures(memory), self.taken(memory)
         cell, margin = self._margins(x, held[:, None], self._filled(memory)[:, None])
-        absent = self._margins_without(held.round(), held, taken).diagonal(dim1=1, dim2=2)  # [B, N]
+        like_x = held.round() if scores_bits(self.config) else held  # images as they would come
+        absent = self._margins_without(like_x, held, taken).diagonal(dim1=1, dim2=2)  # [B, N]
         as_large = (absent[:, None] >= self._margins_without(x, held, taken)) & taken[:, None]  # [B, T, N]
         p_value = (1 + as_large.sum(-1)) / (1 + taken.sum(1, keepdim=True))
         return Located(self.key_model.at(cell).mean, cell, margin, p_value)

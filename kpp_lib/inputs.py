@@ -275,27 +275,47 @@ def check_images(
     shape: Shape,
     device: torch.device | None = None,
     dtype: torch.dtype = torch.float32,
-    grey: bool = False,
+    values: str = "bits",
 ) -> Tensor:
-    """Images of `shape`: all pixels 0 or 1, or, where `grey` is allowed, in [0, 1]. Floats, whole numbers or bool.
+    """Images of `shape`: all pixels 0 or 1 ("bits"); multiples of 1/255 in [0, 1] ("levels"); or any in [0, 1]
+    ("grey"). Floats, whole numbers or bool.
 
-    Grey targets would add their own entropy to a Bernoulli "likelihood": they are refused where images are scored.
+    Grey targets would add their own entropy to a Bernoulli "likelihood", and one between two levels has no probability
+    under a mixture over levels: they are refused where images are scored.
     """
-    what = "images in [0, 1]" if grey else "binary images"
+    what, rest, right = VALUES[values]
     tensor = _numeric(name, value, shape, device, what)
     if _TRUSTED.get():
         return tensor.to(dtype)
-    right = (tensor >= 0) & (tensor <= 1) if grey else (tensor == 0) | (tensor == 1)
-    if not bool(right.all()):
+    if not bool(right(tensor).all()):
         low, high = float(tensor.min()), float(tensor.max())
-        advice = "load the data with binarize='fixed', 'dynamic' or 'threshold'"
-        if grey:
-            advice = "divide scans of 0 to 255 by 255"
-        elif high > 1:
-            advice = "for scans of 0 to 255, (x > 127)"
-        rest = "" if grey else " that are not all 0 or 1"
-        raise wrong(name, Words(f"values in [{low:.3g}, {high:.3g}]{rest}"), f"{what}; {advice}")
+        raise wrong(name, Words(f"values in [{low:.3g}, {high:.3g}]{rest}"), f"{what}; {_advice(values, low, high)}")
     return tensor.to(dtype)
+
+
+def _inside(x: Tensor) -> Tensor:
+    return (x >= 0) & (x <= 1)
+
+
+def _levels(x: Tensor) -> Tensor:
+    scaled = 255 * x.to(torch.float64 if x.dtype == torch.float64 else torch.float32)
+    return _inside(x) & ((scaled - scaled.round()).abs() < 1e-3)  # float32 is off by 1e-5; float16 is not near enough
+
+
+def _advice(values: str, low: float, high: float) -> str:
+    """What a caller does to images that are not as they should be."""
+    if values == "bits":
+        drawn = "load the data with binarize='fixed', 'dynamic' or 'threshold'"
+        return "for scans of 0 to 255, (x > 127)" if high > 1 else drawn
+    near = values == "levels" and 0 <= low and high <= 1
+    return "(255 * x).round() / 255" if near else "divide scans of 0 to 255 by 255"
+
+
+VALUES = {  # what images may be: in words, what is wrong with others, and the test of each value
+    "bits": ("binary images", " that are not all 0 or 1", lambda x: (x == 0) | (x == 1)),
+    "levels": ("images of multiples of 1/255 in [0, 1]", " that are not all grey / 255", _levels),
+    "grey": ("images in [0, 1]", "", _inside),
+}
 
 
 def check_positions(name: str, value: Any, count: int) -> Tensor:

@@ -14,6 +14,7 @@ from .config import Config
 from .decoder import Decoder, vector_decoder
 from .encoder import map_width
 from .layers import Residual, doubling
+from .likelihood import likelihood_of, scores_bits
 from .memory import PlacedWriter, PooledWriter, PriorNet, place_unchecked
 
 
@@ -63,9 +64,10 @@ class MapPrior(nn.Module):
 
 
 def map_decoder(config: Config) -> nn.Module:
-    """From z as maps, folded out of [N, L], to logits [N, C, H, W]."""
+    """From z as maps, folded out of [N, L], to the outputs of each pixel, [N, outputs, H, W]."""
     near, far = config.map_widths
     half, size = (config.image_size + 1) // 2, config.image_size
+    outputs, last = likelihood_of(config).outputs, 8 if scores_bits(config) else near
     given = (2 if config.decoder_sees == "z_and_blocks" else 1) * config.latent_channels
     return nn.Sequential(
         nn.Unflatten(1, (given, config.latent_side, config.latent_side)),
@@ -74,9 +76,9 @@ def map_decoder(config: Config) -> nn.Module:
         Residual(far),
         doubling(far, near, odd=half % 2 == 1),  # at a half of it
         Residual(near),
-        doubling(near, 8, odd=size % 2 == 1),
+        doubling(near, last, odd=size % 2 == 1),
         nn.ReLU(),
-        nn.Conv2d(8, config.channels, 3, padding=1),
+        nn.Conv2d(last, outputs, 3, padding=1),
     )
 
 
@@ -96,4 +98,5 @@ def make_prior_net(config: Config) -> nn.Module:
 def make_decoder(config: Config) -> nn.Module:
     """The net of p(X | Z), or p(X | Z, M, Y), for the latents of `config`."""
     body = (map_decoder if config.latents == "maps" else vector_decoder)(config)
-    return Decoder(body, make_prior_net(config) if config.decoder_sees == "z_and_blocks" else None)
+    blocks = make_prior_net(config) if config.decoder_sees == "z_and_blocks" else None
+    return Decoder(body, likelihood_of(config), blocks)

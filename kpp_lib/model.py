@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Independent
+from torch.distributions import Distribution, Independent
 
 from .allocate import AllocatedKeys, make_keys
 from .bound import Bound, bound_terms, epsilon, exact, full, gaussian, product, sample, standard_normal
@@ -33,7 +33,8 @@ class KanervaPlusPlus(Reading, Heap, nn.Module):
     >>> memory = model.write(x)            # x [B, T, C, H, W] -> [B, 3, S, S]
     >>> model.bound(x).total               # [B, T], nats per image, lower is better
 
-    Images that are written or scored are binary; what is only shown to the encoder (a cue) may be grey, in [0, 1].
+    Images that are written or scored are binary, or, with likelihood="logistic_mixture", multiples of 1/255 in [0, 1];
+    what is only shown to the encoder (a cue) may be any grey in [0, 1].
     Torch tensors and NumPy arrays of any number type are taken. Every public method raises ValueError, naming the
     argument, for another type, shape, device or range, for NaN, and for something empty. `forward`, the training step,
     checks no values.
@@ -111,7 +112,7 @@ class KanervaPlusPlus(Reading, Heap, nn.Module):
         return self.find(x, posterior, memory)
 
     def write(self, x: Tensor, posterior: Posterior | None = None) -> Tensor:
-        """The memory of each episode, binary x [B, T, C, H, W] -> [B, 3, S, S]. Deterministic.
+        """The memory of each episode, x [B, T, C, H, W] -> [B, 3, S, S]. Deterministic.
 
         A placed write uses the key *means*. Were it to use the sample that reads the memory, M would depend on y and
         p(y|M) = p(y) of equation 2 would be false: the sum of the three terms would bound nothing.
@@ -166,7 +167,7 @@ class KanervaPlusPlus(Reading, Heap, nn.Module):
         shape = (check_count("batch", batch), check_count("length", length), self.config.reads, 3)
         return standard_normal(shape, 2, self._at)
 
-    def decode(self, z: Tensor, memory: Tensor | None = None, y: Tensor | None = None) -> Independent:
+    def decode(self, z: Tensor, memory: Tensor | None = None, y: Tensor | None = None) -> Distribution:
         """p(X|Z), event [C, H, W]; z [B, T, L]; `.mean` is the picture.
 
         With decoder_sees="z_and_blocks" p(X|Z, M, Y): memory [B, 3, S, S] and y [B, T, K, 3] are then needed.
@@ -177,7 +178,7 @@ class KanervaPlusPlus(Reading, Heap, nn.Module):
         memory = memory_of(self, memory, len(z))
         return self._decode(z, memory, keys_of(self, "y", y, len(memory)))
 
-    def _decode(self, z: Tensor, memory: Tensor, y: Tensor) -> Independent:
+    def _decode(self, z: Tensor, memory: Tensor, y: Tensor) -> Distribution:
         return self.decoder(z, None if self.config.decoder_sees == "z" else self._read(memory, y))
 
     # --- the bound ----------------------------------------------------------------------------------------------
@@ -211,8 +212,8 @@ class KanervaPlusPlus(Reading, Heap, nn.Module):
         memory: [B, 3, S, S]; without it, the one that x itself writes, in smaller cells if it needs them (`holding`;
         `write` by itself has several images share a cell). cue: what q(Y) and q(Z) see in place of x, such
         as a noisy x; any q keeps equation 4 a bound. by_position: image t is read where the t-th was written, and not
-        looked up. Raises ValueError for images that are not binary (a cue may be grey) or not of the model's shape, for
-        a cue of another shape than x, and for a memory of another number of episodes.
+        looked up. Raises ValueError for images that the likelihood does not score (a cue may be grey) or not of the
+        model's shape, for a cue of another shape than x, and for a memory of another number of episodes.
         """
         x = images_of(self, "x", x)
         cue = None if cue is None else images_of(self, "cue", cue, grey=True, like=x)

@@ -34,11 +34,12 @@ class Reading:
         """q(Y | X, M): for each image the filled cell whose picture it is most likely a noisy copy of, at its spread.
 
         x [B, T, C, H, W], binary or grey, memory [B, 3, S, S]. Cells are read and decoded at their means; a bit of x
-        differs from the picture with probability `lookup_flip`. The Dynamic Kanerva Machine (Wu et al., 2018) too
-        takes the address from the memory: it solves for it. The memory is given and q may depend on it, so equation 4
-        stays a bound. Ours. `held`: slot_pictures(memory), where they are at hand. `near`: with keys="allocated" that
-        many cells nearest to the image's content code first, the others only where none of these is SURE; None: all. It
-        saves work for a few cues only, for all cells are decoded once for many.
+        differs from the picture with probability `lookup_flip`, and grey counts as that share of a bit. The Dynamic
+        Kanerva Machine (Wu et al., 2018) too takes the address from the memory: it solves for it. The memory is given
+        and q may depend on it, so equation 4 stays a bound. Ours. `held`: slot_pictures(memory), where they are at
+        hand. `near`: with keys="allocated" that many cells nearest to the image's content code first, the others only
+        where none of these is SURE; None: all. It saves work for a few cues only, for all cells are decoded once for
+        many.
         """
         x = images_of(self, "x", x, grey=True)
         memory, held = memory_of(self, memory, len(x)), self._held(held, len(x))
@@ -59,7 +60,8 @@ class Reading:
 
     def _match(self, x: Tensor, pictures: Tensor) -> Tensor:
         """ln p(x) as a copy of each picture with bits flipped, nats: [B, T, C, H, W], [B, T or 1, N, C, H, W] ->
-        [B, T, N]."""
+        [B, T, N]. Of grey x the mean over bits of that probability, greatest for the picture that equals x: a score, no
+        likelihood."""
         ink = pictures.flatten(3)  # [B, T or 1, N, D]
         ink = ink + (1 - 2 * ink) * self.config.lookup_flip  # chance of ink in a copy
         cue = x.flatten(2).to(ink)[:, :, None]  # [B, T, 1, D]
@@ -191,4 +193,4 @@ class Reading:
             return None
         c, places = self.config, len(self.key_model.slots().mean) if self.searches else "N"
         shape = (episodes, places, c.channels, c.image_size, c.image_size)
-        return check_images("held", held, shape, self._at.device, self._at.dtype, grey=True)
+        return check_images("held", held, shape, self._at.device, self._at.dtype, values="grey")

@@ -19,7 +19,7 @@ from kpp_lib.bound import (
     standard_normal,
 )
 from kpp_lib.data.episodes import seeded
-from kpp_lib.likelihood import bernoulli, check_binary
+from kpp_lib.likelihood import bernoulli
 
 
 def two_gaussians(event_dims=1):
@@ -120,12 +120,6 @@ def test_bernoulli_probabilities_of_all_images_sum_to_one():
     images = torch.tensor([[int(b) for b in f"{i:04b}"] for i in range(16)]).float().view(16, 1, 1, 2, 2)
     probabilities = torch.stack([p_x.log_prob(x[None]).exp() for x in images])
     assert probabilities.sum().item() == pytest.approx(1, abs=1e-5)
-
-
-def test_grey_targets_are_refused():
-    with pytest.raises(ValueError, match=r"x: got values in \[0, 0.5\].*expected binary"):
-        check_binary(torch.tensor([0.0, 0.5]))
-    check_binary(torch.tensor([0.0, 1.0]))
 
 
 def test_bound_is_immutable():

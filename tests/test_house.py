@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "kpp_lib"
 FLOORS = (
     ("inputs",),
     ("cut", "draws"),
-    ("fields",),
+    ("fields", "mixture"),
     ("config", "bound", "likelihood", "layers", "data"),
     ("encoder", "keys", "memory", "decoder"),
     ("maps", "allocate", "posterior", "doors"),

@@ -36,23 +36,36 @@ def test_binary_images_of_any_number_type_become_float32(form):
 
 
 @pytest.mark.parametrize(
-    ("value", "grey", "message"),
+    ("value", "values", "message"),
     [
-        (2 * BITS, False, r"x: got values in \[0, 2\] that are not all 0 or 1, expected binary images; for scans of"),
-        (0.5 * BITS, False, r"x: got values in \[0, 0.5\] that are not all 0 or 1, .* load the data with binarize="),
-        (255 * BITS.byte(), True, r"x: got values in \[0, 255\], expected images in \[0, 1\]; divide scans of 0"),
-        (BITS / 0, True, "x: got values in .*nan"),
-        (BITS[:0], False, r"x: got shape \(0, 2\), expected binary images of shape \[H, W\], not empty"),
-        (BITS[None], False, r"x: got shape \(1, 2, 2\), expected binary images of shape \[H, W\]"),
-        (BITS.to("meta"), False, r"x: got torch float32 of shape \(2, 2\), expected"),
-        (BITS.to(torch.complex64), False, "x: got torch complex64"), (BITS.tolist(), False, r"x: got \[\[0.0, 1.0\]"),
-        (None, False, "x: got None, expected binary images"), (np.array([["a"]]), False, "x: got numpy <U1"),
-        (np.ma.masked_array(BITS.numpy()), False, "x: got numpy float32"),
+        (2 * BITS, "bits", r"x: got values in \[0, 2\] that are not all 0 or 1, expected binary images; for scans of"),
+        (0.5 * BITS, "bits", r"x: got values in \[0, 0.5\] that are not all 0 or 1, .* load the data with binarize="),
+        (255 * BITS.byte(), "grey", r"x: got values in \[0, 255\], expected images in \[0, 1\]; divide scans of 0"),
+        (BITS / 0, "grey", "x: got values in .*nan"), (BITS / 0, "levels", "x: got values in .*nan"),
+        (0.7 * BITS, "levels", r"x: got values in \[0, 0.7\] that are not all grey / 255, .*; \(255 \* x\).rou"),
+        (255 * BITS, "levels", "x: got values in .* expected images of multiples of 1/255 .*; divide scans of"),
+        (-BITS, "levels", "x: got values in .* expected images of multiples of 1/255"),
+        (BITS[:0], "bits", r"x: got shape \(0, 2\), expected binary images of shape \[H, W\], not empty"),
+        (BITS[None], "bits", r"x: got shape \(1, 2, 2\), expected binary images of shape \[H, W\]"),
+        (BITS.to("meta"), "bits", r"x: got torch float32 of shape \(2, 2\), expected"),
+        (BITS.to(torch.complex64), "bits", "x: got torch complex64"), (BITS.tolist(), "bits", r"x: got \[\[0.0, 1.0\]"),
+        (None, "bits", "x: got None, expected binary images"), (np.array([["a"]]), "bits", "x: got numpy <U1"),
+        (np.ma.masked_array(BITS.numpy()), "bits", "x: got numpy float32"),
     ],
 )  # fmt: skip
-def test_images_are_refused_with_what_to_do(value, grey, message):
+def test_images_are_refused_with_what_to_do(value, values, message):
     with pytest.raises(ValueError, match="^" + message):
-        check_images("x", value, SHAPE, grey=grey)
+        check_images("x", value, SHAPE, values=values)
+
+
+def test_every_grey_value_is_a_level_whatever_divided_it():
+    grey = torch.arange(256).view(16, 16)
+    for x in (grey / 255, grey.double() / 255, grey.numpy() / 255, grey.float() * (1 / 255)):
+        assert torch.equal((255 * check_images("x", x, SHAPE, values="levels")).round(), grey.float())
+    for way in ("none", "half"):
+        x = {"none": grey[1:2, :1] / 255 + 0.1 / 255, "half": (grey / 255).half()}[way]
+        with pytest.raises(ValueError, match="multiples of 1/255"):
+            check_images("x", x, SHAPE, values="levels")
 
 
 def test_tensors_keep_double_and_their_gradient_and_refuse_what_is_no_number():

@@ -54,7 +54,7 @@ class VAE(nn.Module):
     def bound(self, x: Tensor, generator: torch.Generator | None = None, cue: Tensor | None = None) -> Bound:
         """-ELBO in its terms, [B, T], nats per image; kl_y is zero, there are no keys.
 
-        x [B, T, C, H, W], binary. cue: what q sees in place of x, of its shape; it may be grey.
+        x [B, T, C, H, W], as the likelihood scores them. cue: what q sees in place of x, of its shape; any grey.
         """
         x = images_of(self, "x", x)
         cue = None if cue is None else images_of(self, "cue", cue, grey=True, like=x)

@@ -279,7 +279,7 @@ def clean_up(model: KanervaPlusPlus, grey: Tensor, memory: Tensor, steps: int = 
     check_kind("model", model, KanervaPlusPlus, "a model with a memory")
     memory, steps = memory_of(model, memory, 2), check_count("steps", steps, least=2)
     c = model.config
-    grey = check_images("grey", grey, ("T", c.channels, c.image_size, c.image_size), grey=True)
+    grey = check_images("grey", grey, ("T", c.channels, c.image_size, c.image_size), values="grey")
     if len(grey) < 2:
         raise wrong("grey", list(grey.shape), "at least two images")
     held = [model.slot_pictures(m[None]) if model.searches else None for m in memory]

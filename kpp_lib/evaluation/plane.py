@@ -15,7 +15,8 @@ from ..baselines import VAE
 from ..bound import sample
 from ..data.episodes import seeded
 from ..data.images import Images
-from ..inputs import check_count, check_kind, wrong
+from ..inputs import Words, check_count, check_kind, wrong
+from ..likelihood import scores_bits
 from ..model import KanervaPlusPlus
 from .recognition import Judge
 from .studies import episodes_of, several
@@ -38,8 +39,9 @@ def random_keys(
     A row for each kind of picture: the images themselves, the images read back from memory, those at random keys after
     each number of `steps` of iterative reading, and samples of `baseline`. `recognised`: the share that `judge` names;
     `to_real`, `to_stored`: mean distance to the nearest of its real images, and to the nearest image of the episode,
-    % of the bits. images: binary. Raises ValueError for another kind of argument.
+    % of the bits. images: binary. Raises ValueError for another kind of argument, and for a model that scores no bits.
     """
+    bits_only(model)
     check_kind("judge", judge, Judge, "a Judge, trained on labelled images")
     steps = sorted({check_count("steps", n, least=0) for n in several("steps", steps)})
     x, generator = episodes_of(images, model, episodes), seeded(5)
@@ -52,6 +54,13 @@ def random_keys(
         check_kind("baseline", baseline, VAE, "a model without a memory, recipe vae")
         kinds["samples of the VAE"] = baseline.generate(x[:, :, 0, 0, 0].numel(), generator).view_as(x)
     return [{"pictures": name} | _judged(pictures, x, judge) for name, pictures in kinds.items()]
+
+
+def bits_only(model: KanervaPlusPlus) -> None:
+    """ValueError for a model whose images are not binary: a judge sees bits, and distances count them."""
+    check_kind("model", model, KanervaPlusPlus, "a model with a memory")
+    if not scores_bits(model.config):
+        raise wrong("model", Words(f"likelihood={model.config.likelihood!r}"), "'bernoulli': this study counts bits")
 
 
 def _judged(pictures: Tensor, x: Tensor, judge: Judge) -> dict[str, float]:
@@ -67,8 +76,8 @@ def _judged(pictures: Tensor, x: Tensor, judge: Judge) -> dict[str, float]:
 
 @torch.no_grad()
 def neighbours(model: KanervaPlusPlus, images: Images, episodes: int = 32, count: int = NEIGHBOURS) -> float:
-    """By how much less the images at neighbouring places differ: mean bits between each image and the `count` written
-    nearest to it (places of its first key), over the mean of all pairs of its episode. 1: a place says nothing.
+    """By how much less the images at neighbouring places differ: mean difference between each image and the `count`
+    written nearest to it (places of its first key), over the mean of all pairs of its episode. 1: a place says nothing.
     """
     x = episodes_of(images, model, episodes)
     if not check_count("count", count) < x.shape[1]:
@@ -84,6 +93,7 @@ def keys(
     model: KanervaPlusPlus, images: Images, labelled: Images, baseline: VAE | None = None, episodes: int = 32
 ) -> list[dict[str, Any]]:
     """`random_keys` with a judge trained on `labelled`, and the ratio of `neighbours` as a last row."""
+    bits_only(model)
     if baseline is not None:
         check_kind("baseline", baseline, VAE, "a model without a memory, recipe vae")
     apart = neighbours(model, images, episodes)

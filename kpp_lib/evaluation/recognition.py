@@ -47,7 +47,7 @@ class Judge:
     def __call__(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """Pictures [N, C, H, W] in [0, 1], seen as bits (above 0.5) -> recognised, bool [N], and the distance to the
         nearest real image, share of the bits, [N]."""
-        pictures = check_images("pictures", pictures, ("N", *self.shape), grey=True)
+        pictures = check_images("pictures", pictures, ("N", *self.shape), values="grey")
         bits = (pictures.to(self.real.device) > 0.5).float()
         far, at = torch.cdist(bits.flatten(1), self.real, p=1).min(-1)
         sure, named = self.net(bits).softmax(-1).max(-1)

@@ -10,8 +10,11 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from ..config import Config
+
 LABELS = {
     "total": "total",
+    "bits_per_dim": "total, bits/dim",
     "recon": "recon",
     "kl_z": "KL_Z",
     "kl_y": "KL_Y",
@@ -77,11 +80,13 @@ def label(report: dict[str, Any]) -> str:
 
 
 def number(report: dict[str, Any], name: str) -> str:
-    """One score as "mean +- std", nats per image or percent; a dash where the report does not have it."""
+    """One score as "mean +- std", nats per image, bits/dim or percent; a dash where the report does not have it."""
     score = report["scores"].get(name)
     if score is None:
         return "-"
-    scale, digits, unit = (100, 1, " %") if name.startswith("retrieval") else (1, 2, "")
+    scale, digits, unit = (1, 3 if name == "bits_per_dim" else 2, "")
+    if name.startswith("retrieval"):
+        scale, digits, unit = 100, 1, " %"
     spread = "" if score["std"] is None else f" ± {scale * score['std']:.{digits}f}"
     return f"{scale * score['mean']:.{digits}f}{spread}{unit}"
 
@@ -122,7 +127,11 @@ def _merged(name: str, reports: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _but_seed(value: Any) -> Any:
-    return {k: v for k, v in value.items() if k != "seed"} if isinstance(value, dict) else value
+    """A config without its seed, a field that is newer than it at its default; anything else as it is."""
+    if not isinstance(value, dict):
+        return value
+    usual = Config().to_dict() if "preset_name" in value else {}
+    return {k: v for k, v in (usual | value).items() if k != "seed"}
 
 
 def text(report: dict[str, Any]) -> str:

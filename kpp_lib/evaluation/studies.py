@@ -16,6 +16,7 @@ from ..data.episodes import Episodes, seeded
 from ..data.images import Images
 from ..data.noise import KINDS, add_noise
 from ..inputs import Words, check_choice, check_count, check_kind, check_number, wrong
+from ..likelihood import scores_bits
 from ..model import KanervaPlusPlus
 from .evaluate import check_split, evaluate
 
@@ -54,7 +55,8 @@ def clean_up(
 ) -> list[dict[str, Any]]:
     """Bit error in % against the clean image, after each step of iterative reading (eq. 7), means fed back.
 
-    images: grey. Memories are written from the clean bits (grey > 0.5). Cues are shown in another order than
+    images: grey. Memories are written from the clean bits (grey > 0.5); with likelihood="logistic_mixture" from the
+    clean images, and the error is the mean absolute one, in % of full ink. Cues are shown in another order than
     written. A row per kind, strength and reader: "its own memory", "another memory" (that of the next episode), "vae"
     (`VAE.iterate`), each with `error` = [noisy cue, step 1, ...]; the first number is
     what doing nothing leaves. Raises ValueError for another kind of argument, and for binary images.
@@ -64,7 +66,7 @@ def clean_up(
     strengths = STRENGTHS if strengths is None else check_kind("strengths", strengths, Mapping, "{kind: strengths}")
     strengths = {check_choice("strengths", k, KINDS): several("strengths", v) for k, v in strengths.items()}
     steps = check_count("steps", steps)
-    grey, rows = episodes_of(images, model, episodes, binary=False), []
+    grey, rows = episodes_of(images, model, episodes, grey=True), []
     for kind, levels in strengths.items():
         for strength in levels:
             for reader, error in _cleaned(model, baseline, grey, kind, strength, steps).items():
@@ -75,8 +77,9 @@ def clean_up(
 def _cleaned(
     model: KanervaPlusPlus, baseline: VAE | None, grey: Tensor, kind: str, strength: float, steps: int
 ) -> dict[str, Tensor]:
-    """Bit error per step [steps + 1] of each reader, on episodes `grey` [B, T, C, H, W]."""
-    clean = (grey > 0.5).float()
+    """Error per step [steps + 1] of each reader, on episodes `grey` [B, T, C, H, W]."""
+    bits = scores_bits(model.config)
+    clean = (grey > 0.5).float() if bits else grey
     order = torch.randperm(grey.shape[1], generator=seeded(1))
     cue = add_noise(grey[:, order], kind, strength, seeded(2))
     memory = model.write(clean)
@@ -86,8 +89,8 @@ def _cleaned(
     }
     if baseline is not None:
         read["vae"] = baseline.iterate(cue, steps)
-    wrong = {name: ((p > 0.5).float() != clean[:, order]).float() for name, p in read.items()}
-    return {name: 100 * w.flatten(1).mean(1) for name, w in wrong.items()}
+    shown = {name: (p > 0.5).float() if bits else p for name, p in read.items()}
+    return {name: 100 * (p - clean[:, order]).abs().flatten(1).mean(1) for name, p in shown.items()}
 
 
 @torch.no_grad()
@@ -96,8 +99,8 @@ def perturbation(
 ) -> list[dict[str, Any]]:
     """How far a picture moves when its key does: mean absolute change in % of full ink, prior and keys at their means.
 
-    images: binary. A row per standard deviation of the perturbation (section 4.1.1); None stands for fresh random keys.
-    Raises ValueError for another kind of argument, and for grey images.
+    images: as the likelihood scores them. A row per standard deviation of the perturbation (section 4.1.1); None stands
+    for fresh random keys. Raises ValueError for another kind of argument, and for other images.
     """
     stds = [None if s is None else check_number("stds", s, least=0) for s in several("stds", stds)]
     x = episodes_of(images, model, episodes)
@@ -115,10 +118,10 @@ def several(name: str, values: Any) -> list[Any]:
     return list(values)
 
 
-def episodes_of(images: Images, model: KanervaPlusPlus, episodes: int, binary: bool = True) -> Tensor:
+def episodes_of(images: Images, model: KanervaPlusPlus, episodes: int, grey: bool = False) -> Tensor:
     """The first `episodes` episodes of the model's length in a fixed order, [B, T, C, H, W]."""
     check_kind("model", model, KanervaPlusPlus, "a model with a memory")
-    check_split(images, model.config, binary)
+    check_split(images, model.config, grey)
     check_count("episodes", episodes, least=2)  # a control reads another episode's memory
     if len(images) < model.config.length:
         raise wrong(

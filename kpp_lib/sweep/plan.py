@@ -3,7 +3,8 @@
 [defaults] holds what all runs share, each [[run]] what is its own:
 
     name         letters, digits, '.', '_', '-'; a result is NAME-seedN.json
-    preset, recipe, dataset, binarize, eval_every     as for `kpp train`
+    preset, recipe, dataset, binarize, eval_every     as for `kpp train`; binarize is "none" for likelihood =
+                 "logistic_mixture", else "dynamic" without it
     seeds        [0, 1, 2]: a run for each, with that seed of weights, order and noise
     priority     lower comes first (1 without it); then first seeds before second ones, then the order of the file
     [run.set]    fields of Config
@@ -25,17 +26,19 @@ from pathlib import Path
 from typing import Any
 
 from ..config import PRESETS, RECIPES, Config
-from ..data.load import OF_BITS
+from ..data.images import BINARIZE
+from ..data.load import check_dataset
 from ..evaluation.diagnostics import SCORES, scores_of
 from ..inputs import check_choice, check_count, check_number, check_seed, wrong
+from ..likelihood import binarize_for
+from ..training.suited import suited
 
-BITS = ("fixed", "dynamic", "threshold")
-WORDS = {"preset": tuple(PRESETS), "recipe": tuple(RECIPES), "dataset": OF_BITS, "binarize": BITS}
+WORDS = {"preset": tuple(PRESETS), "recipe": tuple(RECIPES)}
 USUAL = {
     "preset": "cpu",
     "recipe": "allocated",
     "dataset": "mnist",
-    "binarize": "dynamic",
+    "binarize": None,
     "seeds": [0],
     "priority": 1,
     "eval_every": 500,
@@ -82,9 +85,10 @@ def train_command(config: dict[str, Any], dataset: str, binarize: str, out: str)
     """The `kpp train` line that trains this model alone; config: as `Config.to_dict` gives it."""
     preset, recipe = config["preset_name"], config["recipe_name"]
     options = ["--preset", preset, "--recipe", recipe, "--dataset", dataset]
-    options += [] if binarize == USUAL["binarize"] else ["--binarize", binarize]
-    usual = Config.preset(preset, recipe).to_dict()
-    changed = [f"{name}={json.dumps(value)}" for name, value in config.items() if value != usual[name]]
+    usual = binarize_for(config.get("likelihood", "bernoulli"), None, "dynamic")
+    options += [] if binarize == usual else ["--binarize", binarize]
+    preset_has = Config.preset(preset, recipe).to_dict()
+    changed = [f"{name}={json.dumps(value)}" for name, value in config.items() if value != preset_has[name]]
     return shlex.join(["kpp", "train", *options, *(["--set", *changed] if changed else []), "--out", out])
 
 
@@ -168,13 +172,18 @@ def _grid_name(name: str, point: dict[str, Any]) -> str:
 
 def _seeded(name: str, values: dict[str, Any]) -> Iterator[tuple[int, Job]]:
     words = {key: check_choice(key, values[key], choices) for key, choices in WORDS.items()}
+    dataset = check_dataset("dataset", values["dataset"])
     for key in ("seed", "preset_name", "recipe_name"):
         if key in values["set"]:
             raise wrong(f"set.{key}", values["set"][key], "fields of Config other than this one: seeds, preset, recipe")
+    if values["binarize"] is not None:
+        check_choice("binarize", values["binarize"], BINARIZE)
+    fitting = suited(dataset, values["binarize"], values["set"])
     try:
-        config = Config.preset(words["preset"], words["recipe"], **values["set"])
+        config = Config.preset(words["preset"], words["recipe"], **(fitting | values["set"]))
     except ValueError as error:
         raise ValueError(f"set.{error}") from error
+    binarize = binarize_for(config.likelihood, values["binarize"], "dynamic")
     evaluate = _evaluation(config, values["evaluate"])
     for turn, seed in enumerate(_list("seeds", values["seeds"], "whole numbers")):
         yield (
@@ -182,8 +191,8 @@ def _seeded(name: str, values: dict[str, Any]) -> Iterator[tuple[int, Job]]:
             Job(
                 name,
                 config.replace(seed=check_seed("seeds", seed)),
-                words["dataset"],
-                words["binarize"],
+                dataset,
+                binarize,
                 check_number("priority", values["priority"]),
                 check_count("eval_every", values["eval_every"]),
                 evaluate,
@@ -233,4 +242,6 @@ def _baseline(job: Job, wanted: Any, jobs: list[Job]) -> Job:
     baseline = next((other for other in named if other.config.seed == job.config.seed), named[0])
     if baseline.config.write != "none" or baseline.dataset != job.dataset or baseline.evaluate["baseline"] is not None:
         raise wrong("evaluate.baseline", wanted, f"a run of recipe vae on {job.dataset}, without a baseline of its own")
+    if baseline.config.likelihood != job.config.likelihood:
+        raise wrong("evaluate.baseline", wanted, f"a run with likelihood={job.config.likelihood!r}, as this one has it")
     return baseline

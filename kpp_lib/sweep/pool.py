@@ -65,10 +65,14 @@ def _cores() -> int:
 
 
 @cache
-def _data(dataset: str, binarize: str) -> tuple[dict[str, str], int]:
+def _data(dataset: str, binarize: str, size: int, grey: bool) -> tuple[dict[str, str], int]:
     """The card of a data set, and how many test images it has; cached, for reading one takes seconds."""
-    data = load_dataset(dataset, binarize, quiet=True)
+    data = load_dataset(dataset, binarize, quiet=True, size=size, grey=grey)
     return data_card(data), len(data.test)
+
+
+def _data_of(job: Job, binarize: str) -> tuple[dict[str, str], int]:
+    return _data(job.dataset, binarize, job.config.image_size, job.config.channels == 1)
 
 
 def state(job: Job, out: Path, data: bool = True) -> str:
@@ -91,7 +95,7 @@ def state(job: Job, out: Path, data: bool = True) -> str:
 
 
 def _check_length(job: Job) -> None:
-    length, images = job.evaluate["length"] or job.config.length, _data(job.dataset, job.test_bits)[1]
+    length, images = job.evaluate["length"] or job.config.length, _data_of(job, job.test_bits)[1]
     if images < 2 * length:
         raise ValueError(f"{job.id}: length: got T = {length} for {images} test images, expected two episodes' worth")
 
@@ -112,8 +116,8 @@ def _same(at: Path, job: Job, there: Job, trained_on: str, scored_on: str | None
     changed = [name for name in new["config"] if old["config"][name] != new["config"][name]]
     changed += [name for name in new if name != "config" and old[name] != new[name]]
     if not changed and data:
-        wanted = {trained_on: (job.dataset, job.binarize), scored_on: (job.dataset, job.test_bits)}
-        changed = ["data" for digest, which in wanted.items() if digest and _data(*which)[0]["digest"] != digest]
+        wanted = {trained_on: job.binarize, scored_on: job.test_bits}
+        changed = ["data" for digest, bits in wanted.items() if digest and _data_of(job, bits)[0]["digest"] != digest]
     if changed:
         raise ValueError(
             f"{at}: a run with other {', '.join(dict.fromkeys(changed))}; expected those of run {job.name!r} to go "

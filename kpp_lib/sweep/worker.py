@@ -17,11 +17,11 @@ from typing import Any
 import torch
 
 from ..data.images import ImageSet
-from ..data.load import load_dataset
 from ..evaluation.evaluate import evaluate
 from ..evaluation.report import write_text
 from ..training.checkpoint import load_card, load_model
 from ..training.fit import fit
+from ..training.suited import load_for
 from .plan import Job, train_command
 
 WAITS = 75  # exit status of a run that is trained and waits for its baseline (EX_TEMPFAIL of sysexits.h)
@@ -55,12 +55,12 @@ def work(task: Task) -> int:
     """Train and evaluate; returns the exit status. Called again, it goes on where it was."""
     job, out = task.job, Path(task.out)
     folder, baseline = out / job.id, job.evaluate["baseline"]
-    data = load_dataset(job.dataset, job.binarize, quiet=True)
+    data = load_for(job.config, job.dataset, job.binarize)
     model = fit(job.config, data, folder, eval_every=job.eval_every, quiet=True)
     if baseline is not None and not result_file(out, baseline).exists():
         print(f"{job.id}: trained; its evaluation waits for {baseline}", flush=True)
         return WAITS
-    scored = data if job.test_bits == job.binarize else load_dataset(job.dataset, job.test_bits, quiet=True)
+    scored = data if job.test_bits == job.binarize else load_for(job.config, job.dataset, job.test_bits)
     report = _scored(job, model, scored, out)
     result = report | job.to_dict() | _about(task, load_card(folder / "last"))
     write_text(result_file(out, job.id), json.dumps(result, indent=1) + "\n")

@@ -9,9 +9,21 @@ from typing import Any
 from ..config import Config
 from ..data.bits import SPLITS
 from ..data.episodes import Episodes
-from ..data.images import ImageSet
+from ..data.images import Images, ImageSet
 from ..inputs import Words, check_count, check_flag, check_kind, wrong
+from ..likelihood import scores_bits
 from .distributed import World
+
+
+def check_scored(name: str, images: Images, config: Config, where: str = "") -> None:
+    """ValueError, with what to set, unless the pixels of a split are such as the config's likelihood scores."""
+    bits = images.binary or images.redraw
+    if bits and not scores_bits(config):
+        expected = "grey ones with likelihood='logistic_mixture': binarize='none'; or likelihood='bernoulli'"
+        raise wrong(name, Words(f"binary images{where}"), expected)
+    if not bits and scores_bits(config):
+        expected = "binary ones with likelihood='bernoulli': binarize='fixed' or 'dynamic'; or likelihood="
+        raise wrong(name, Words(f"grey images{where}"), f"{expected}'logistic_mixture'")
 
 
 def check_run(config: Any, data: Any, out: Any, counts: dict[str, Any], flags: dict[str, Any]) -> Path:
@@ -30,9 +42,7 @@ def check_run(config: Any, data: Any, out: Any, counts: dict[str, Any], flags: d
     if list(data.train.pixels.shape[1:]) != size:
         raise wrong("data", Words(f"images of {list(data.train.pixels.shape[1:])}"), f"{size}, as the config says")
     for split in SPLITS[:2]:
-        images = getattr(data, split)
-        if not (images.binary or images.redraw):
-            raise wrong("data", Words(f"grey images in {split}"), "binary ones: binarize='fixed' or 'dynamic'")
+        check_scored("data", getattr(data, split), config, f" in {split}")
     fits = min(len(getattr(data, split)) for split in SPLITS) // 2
     if fits < config.length:
         counts = Words(", ".join(f"{len(getattr(data, split))} {split} images" for split in SPLITS))

@@ -90,7 +90,8 @@ def fit(
         schedule = make_schedule(optimizer, config, run.step)
         episodes = Episodes(speed.place(data.train), config.length, config.episodes, config.seed)
         world.agree(step=run.step, data=data.digest, **config.to_dict())
-        log = RunLog(out, world.rank, quiet, run.step, speed.meter(config, world.size), run.stopping(told))
+        rates, listeners = speed.meter(config, world.size), run.stopping(told)
+        log = RunLog(out, world.rank, quiet, run.step, rates, config, listeners)
         mine, watch = world.rows(config.episodes), Watch(speed.device, log_every)
         run.check = watch.check
         forward = faster(speed, model, world.wrap(model), episodes, mine)

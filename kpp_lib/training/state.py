@@ -219,7 +219,8 @@ class Run:
             )
 
     def _same(self, card: dict[str, Any], extend: bool) -> None:
-        before, now = card["config"], self.config.to_dict()
+        now = self.config.to_dict()
+        before = Config().to_dict() | card["config"]  # a field that is newer than the run had its default value
         more = before["steps"] < now["steps"]
         changed = [k for k, v in now.items() if before.get(k) != v and not (extend and more and k == "steps")]
         if changed or card["data"]["digest"] != self.data.digest:

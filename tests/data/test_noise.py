@@ -73,3 +73,19 @@ def test_flipped_bits_are_as_many_as_asked_for():
     assert float(flipped(x, 0.2, seeded(0)).mean()) == pytest.approx(0.2, abs=0.02)
     half = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1, 1)
     assert torch.equal(flipped(x, half.repeat(2, 1, 1, 1, 1), seeded(0))[:, 0, 0, 0, 0], torch.tensor([0.0, 1.0] * 2))
+
+
+def test_a_flipped_grey_value_is_its_negative_and_a_level():
+    x = torch.arange(256).view(1, 1, 1, 16, 16) / 255
+    turned = flipped(x, 1.0, seeded(0))
+    assert torch.equal((255 * turned).round(), 255 - (255 * x).round())
+    some = flipped(x, 0.3, seeded(0))
+    kept = some == x
+    assert 0.6 < kept.float().mean() < 0.8 and torch.equal(some[~kept], 1 - x[~kept])
+
+
+def test_channels_of_a_colour_are_salted_each_by_itself():
+    x = torch.full((1, 3, 100, 100), 0.5)
+    hit = add_noise(x, "salt & pepper", 0.5, seeded(0)) != x
+    assert hit.float().mean().item() == pytest.approx(0.5, abs=0.02)
+    assert (hit.all(1) | ~hit.any(1)).float().mean().item() == pytest.approx(0.25, abs=0.02)

@@ -164,7 +164,7 @@ def test_a_row_per_run_shows_the_settings_in_which_they_differ(report, capsys, t
 def test_rows_can_be_chosen(report):
     table = markdown([report], ["recon", "total"])
     assert table.index("| recon") < table.index("| total") and "KL_Z" not in table
-    with pytest.raises(ValueError, match="scores: got totals, expected some of total, recon"):
+    with pytest.raises(ValueError, match="scores: got totals, expected some of total, bits_per_dim, recon"):
         markdown([report], ["totals"])
 
 

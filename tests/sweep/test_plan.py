@@ -118,7 +118,10 @@ RUN = '[[run]]\nname = "a"\n'
         (RUN + "preset = 'huge'", "run 'a': preset: got 'huge', expected one of tiny, cpu, paper"),
         (RUN + "recipe = 3", "run 'a': recipe: got 3"),
         (RUN + "dataset = 'cifar'", "dataset: got 'cifar', expected one of mnist"),
-        (RUN + "binarize = 'none'", "binarize: got 'none', expected one of fixed, dynamic, threshold"),
+        (
+            RUN + "binarize = 'none'",
+            "binarize: got 'none', expected one of fixed, dynamic, threshold with likelihood='bern",
+        ),
         (RUN + "seeds = 3", "seeds: got 3, expected a list of whole numbers"),
         (RUN + "seeds = [1, 1]", "seeds: got [1, 1]"),
         (RUN + "seeds = [-1]", "seeds: got -1"),
@@ -153,3 +156,36 @@ def test_the_command_that_trains_a_run_alone(tmp_path):
     assert line == (
         "kpp train --preset cpu --recipe allocated --dataset mnist --binarize fixed --set lr=0.5 seed=2 --out runs/a"
     )
+
+
+def test_a_run_of_grey_images_names_its_likelihood_alone(tmp_path):
+    job = plan(tmp_path, RUN + "dataset = 'fashion_mnist'\nset = { likelihood = 'logistic_mixture' }")[0]
+    assert (job.binarize, job.test_bits) == ("none", "none")
+    line = train_command(job.config.to_dict(), job.dataset, job.binarize, "runs/a")
+    assert line == (
+        "kpp train --preset cpu --recipe allocated --dataset fashion_mnist "
+        """--set 'likelihood="logistic_mixture"' --out runs/a"""
+    )
+
+
+def test_a_baseline_has_the_likelihood_of_its_run(tmp_path):
+    text = RUN + "evaluate = { baseline = 'vae' }\nset = { likelihood = 'logistic_mixture' }\n"
+    text += "[[run]]\nname = 'vae'\nrecipe = 'vae'"
+    with pytest.raises(
+        ValueError, match="run 'a': evaluate.baseline: got 'vae', expected a run with likelihood='logistic"
+    ):
+        plan(tmp_path, text)
+
+
+def test_colours_bring_their_size_channels_and_likelihood(tmp_path):
+    (job,) = plan(tmp_path, '[[run]]\nname = "a"\npreset = "tiny"\ndataset = "cifar10"')
+    assert (job.config.channels, job.config.image_size, job.config.likelihood) == (3, 32, "logistic_mixture")
+    assert job.binarize == job.test_bits == "none"
+
+
+def test_a_folder_is_a_data_set_and_a_missing_one_is_told(tmp_path):
+    (tmp_path / "pictures").mkdir()
+    (job,) = plan(tmp_path, f'[[run]]\nname = "a"\ndataset = "folder:{tmp_path}/pictures"')
+    assert job.dataset == f"folder:{tmp_path}/pictures"
+    with pytest.raises(ValueError, match="dataset: got 'folder:nowhere', expected folder:PATH"):
+        plan(tmp_path, '[[run]]\nname = "a"\ndataset = "folder:nowhere"')
