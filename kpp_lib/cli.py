@@ -15,6 +15,7 @@ from .arguments import Parser, checkpoint, dataset, device, output_file, plain_s
 from .commands import STUDIES, run_evaluate, run_speedrun, run_study, run_sweep, run_table, run_train
 from .config import PRESETS, RECIPES
 from .data.images import BINARIZE
+from .data.load import DATASETS
 from .evaluation.diagnostics import SCORES
 from .training.checkpoint import CheckpointError, pretrained_names
 from .training.distributed import LostWorker

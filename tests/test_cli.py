@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture
 def with_bars(monkeypatch):
-    monkeypatch.setattr(commands, "load_dataset", lambda name, binarize, **how: bar_set())
+    monkeypatch.setattr(commands, "load_for", lambda *args, **how: bar_set())
 
 
 def test_train_then_evaluate(tmp_path, capsys, with_bars):
@@ -104,7 +104,7 @@ def test_what_is_typed_is_checked_before_any_work(argv, message, capsys, monkeyp
     def no_work(*args, **options):
         raise AssertionError("no data is read for a mistake")
 
-    for name in ("load_dataset", "load_model", "fit"):
+    for name in ("load_for", "load_model", "fit"):
         monkeypatch.setattr(commands, name, no_work)
     try:
         status = cli.main(argv)

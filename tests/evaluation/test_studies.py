@@ -58,7 +58,7 @@ def test_perturbing_by_nothing_moves_nothing_and_fresh_keys_move_most():
 def test_the_command_prints_json_with_its_origin(tmp_path, capsys, monkeypatch):
     save_model(tiny(), tmp_path / "m")
     save_model(new_model(Config.preset("tiny", "vae")), tmp_path / "vae")
-    monkeypatch.setattr(commands, "load_dataset", lambda name, binarize, **how: bar_set())
+    monkeypatch.setattr(commands, "load_for", lambda *args, **how: bar_set())
     assert cli.main(["study", "perturbation", "--checkpoint", str(tmp_path / "m")]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["study"] == "perturbation" and len(printed["rows"]) == 8 and printed["data"]["digest"]
@@ -80,14 +80,14 @@ def test_the_command_prints_json_with_its_origin(tmp_path, capsys, monkeypatch):
 )
 def test_an_option_that_cannot_be_is_refused_before_any_work(argv, message, tmp_path, capsys, monkeypatch):
     save_model(tiny(), tmp_path / "m")
-    monkeypatch.setattr(commands, "load_dataset", lambda name, binarize, **how: bar_set())
+    monkeypatch.setattr(commands, "load_for", lambda *args, **how: bar_set())
     assert cli.main(["study", argv[0], "--checkpoint", str(tmp_path / "m"), *argv[1:]]) == 2
     assert message in capsys.readouterr().err
 
 
 def test_a_study_keeps_the_line_that_prints_it_again(tmp_path, capsys, monkeypatch):
     save_model(tiny(), tmp_path / "m")
-    monkeypatch.setattr(commands, "load_dataset", lambda name, binarize, **how: bar_set())
+    monkeypatch.setattr(commands, "load_for", lambda *args, **how: bar_set())
     argv = ["study", "stored", "--checkpoint", str(tmp_path / "m"), "--dataset", "mnist", "--others", "omniglot"]
     assert cli.main(argv) == 0
     printed = json.loads(capsys.readouterr().out)

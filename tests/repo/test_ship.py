@@ -26,7 +26,7 @@ evaluate = { orders = 1, scores = ["memory_swap"] }
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """A run of a sweep on bars; weights are shipped to a folder of the test's own."""
-    monkeypatch.setattr(worker, "load_dataset", lambda name, binarize, quiet: bar_set())
+    monkeypatch.setattr(worker, "load_for", lambda *args: bar_set())
     monkeypatch.setattr(ship, "PRETRAINED", tmp_path / "weights")
     monkeypatch.setitem(ship.LICENCE, "bars", "none")
     (tmp_path / "x.toml").write_text(RUN)
