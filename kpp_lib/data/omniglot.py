@@ -67,25 +67,31 @@ def read_omniglot(tree: Tree, quiet: bool = True) -> tuple[dict[str, Labelled], 
 
     Raises MissingError where a set is not there, DataError where all its copies are damaged.
     """
-    sets, damage = {}, []
+    sets, damage, absent = {}, [], []
     pictures, shut = pictures_of(tree)
     for split in SETS:
         broken = [said for name, said in shut if f"images_{split}" in name.lower()]
         readers = [partial(_from_npz, path, split) for path in npz_files(tree, split)]
         readers += [partial(_decoded, own, split, quiet) for own in pictures[split]]
         found = first_good(readers, lambda reader: reader(), broken)
+        if found is None and broken:
+            raise DataError("; ".join(broken))
         if found is None:
-            raise DataError("; ".join(broken)) if broken else _missing(tree, split)
+            absent.append(split)
+            continue
         packed, labels = (torch.from_numpy(array) for array in found)
         sets[split] = Labelled(averaged(packed), labels.long(), packed)
         damage += broken
+    if absent:
+        raise _missing(tree, absent)
     return sets, list(dict.fromkeys(damage))
 
 
-def _missing(tree: Tree, split: str) -> MissingError:
+def _missing(tree: Tree, absent: list[str]) -> MissingError:
+    files = " and ".join(f"images_{split}.zip" for split in absent)
     return MissingError(
-        f"missing files of omniglot: expected images_{split}.zip, or its drawings unpacked, anywhere in {tree.root}: "
-        f"download {ADDRESS}images_{split}.zip into {tree.root / 'omniglot'}{tree.said()}"
+        f"missing files of omniglot: expected {files}, or the same unpacked, anywhere in {tree.root}: download from "
+        f"{ADDRESS} into {tree.root / 'omniglot'}{tree.said()}"
     )
 
 
