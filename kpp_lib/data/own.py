@@ -166,20 +166,20 @@ def _read(
     path: Path, folders: Mapping[str, Path], size: int, grey: bool, invert: bool | None
 ) -> tuple[dict[str, Labelled], str]:
     damaged: list[Path] = []
-    splits = {split: _read_split(folder, size, grey, damaged) for split, folder in folders.items()}
+    coloured: list[Path] = []
+    splits = {split: _read_split(folder, size, grey, damaged, coloured) for split, folder in folders.items()}
     light = float(splits["train"].pixels.float().mean()) > 128
     if light if invert is None else invert:
         splits = {split: Labelled(255 - s.pixels, s.labels) for split, s in splits.items()}
-    note = "most of the paper is light: dark ink is made ones (invert=False: it is left)" if light else ""
-    return splits, "; ".join(filter(None, (_damage(path, damaged), note if invert is None else "")))
+    return splits, _about(path, damaged, coloured, light and invert is None)
 
 
-def _read_split(folder: Path, size: int, grey: bool, damaged: list[Path]) -> Labelled:
+def _read_split(folder: Path, size: int, grey: bool, damaged: list[Path], coloured: list[Path]) -> Labelled:
     files = sorted(f for f in folder.rglob("*") if f.is_file() and not _hidden(f.relative_to(folder)))
     kinds = sorted({f.relative_to(folder).parts[0] for f in files if f.parent != folder})
     pixels, labels = [], []
     for file in files:
-        image = _decoded(file, size, grey, damaged)
+        image = _decoded(file, size, grey, damaged, coloured)
         if image is not None:
             pixels.append(image)
             labels.append(kinds.index(file.relative_to(folder).parts[0]) if file.parent != folder else -1)
@@ -194,8 +194,9 @@ def _hidden(path: Path) -> bool:
     return any(part.startswith((".", "__MACOSX")) for part in path.parts)
 
 
-def _decoded(file: Path, size: int, grey: bool, damaged: list[Path]) -> Tensor | None:
-    """uint8 [C, size, size]; None for a file that is no image, or a damaged one, which is kept in mind."""
+def _decoded(file: Path, size: int, grey: bool, damaged: list[Path], coloured: list[Path]) -> Tensor | None:
+    """uint8 [C, size, size]; None for a file that is no image, or a damaged one, which is kept in mind, as are those
+    whose colours are lost."""
     from PIL import Image, ImageOps, UnidentifiedImageError  # comes with torchvision
 
     try:
@@ -203,6 +204,8 @@ def _decoded(file: Path, size: int, grey: bool, damaged: list[Path]) -> Tensor |
             image = ImageOps.exif_transpose(opened)
             if "A" in image.getbands():  # a transparent picture on white paper
                 image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+            if grey and _has_colour(image):
+                coloured.append(file)
             image = ImageOps.fit(_in_mode(image, "L" if grey else "RGB"), (size, size), Image.Resampling.BOX)
     except UnidentifiedImageError:
         if file.suffix.lower() in Image.registered_extensions():
@@ -215,6 +218,14 @@ def _decoded(file: Path, size: int, grey: bool, damaged: list[Path]) -> Tensor |
     return pixels[None] if grey else pixels.permute(2, 0, 1)
 
 
+def _has_colour(image: Any) -> bool:
+    """Whether some part of a picture, averaged to 8x8, is far from grey; a grey one may be stored as RGB."""
+    if image.mode[0] in "1LIF":
+        return False
+    small = np.asarray(image.convert("RGB").resize((8, 8))).astype(int)
+    return bool((small.max(-1) - small.min(-1)).max() > 32)
+
+
 def _in_mode(image: Any, mode: str) -> Any:
     """PIL's own convert cuts 16 bits off at 255."""
     if image.mode.startswith("I"):
@@ -224,8 +235,16 @@ def _in_mode(image: Any, mode: str) -> Any:
     return image.convert(mode)
 
 
-def _damage(path: Path, damaged: Sequence[Path]) -> str:
-    if not damaged:
-        return ""
-    names = ", ".join(str(f.relative_to(path)) for f in damaged[:SAID]) + ", ..." * (len(damaged) > SAID)
-    return f"{len(damaged)} file{'s' * (len(damaged) > 1)} could not be read: {names}"
+def _about(path: Path, damaged: Sequence[Path], coloured: Sequence[Path], inverted: bool) -> str:
+    said = []
+    if damaged:
+        names = ", ".join(str(f.relative_to(path)) for f in damaged[:SAID]) + ", ..." * (len(damaged) > SAID)
+        said.append(f"{len(damaged)} file{'s' * (len(damaged) > 1)} could not be read: {names}")
+    if coloured:
+        said.append(
+            f"{len(coloured)} picture{'s' * (len(coloured) > 1)} in colour, read as grey; colours stay with grey=False "
+            "(kpp train: --set channels=3)"
+        )
+    if inverted:
+        said.append("most of the paper is light: dark ink is made ones (invert=False: it is left)")
+    return "; ".join(said)

@@ -38,9 +38,10 @@ def check_run(config: Any, data: Any, out: Any, counts: dict[str, Any], flags: d
         check_count(name, value)
     for name, value in flags.items():
         check_flag(name, value)
-    size = [config.channels, config.image_size, config.image_size]
-    if list(data.train.pixels.shape[1:]) != size:
-        raise wrong("data", Words(f"images of {list(data.train.pixels.shape[1:])}"), f"{size}, as the config says")
+    size, given = [config.channels, config.image_size, config.image_size], list(data.train.pixels.shape[1:])
+    if given != size:
+        those = f"a config with channels={given[0]} and image_size={given[2]}"
+        raise wrong("data", Words(f"images of {given}"), f"{size}, as the config says, or {those}")
     for split in SPLITS[:2]:
         check_scored("data", getattr(data, split), config, f" in {split}")
     fits = min(len(getattr(data, split)) for split in SPLITS) // 2

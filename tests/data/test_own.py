@@ -246,6 +246,14 @@ def test_a_data_set_shows_itself_in_one_line():
     assert repr(data) == f"ImageSet({data.describe()})" and "\n" not in repr(data)
 
 
+def test_colours_that_are_lost_are_told(tmp_path):
+    for i in range(12):
+        save(tmp_path / f"{i}.png", (200, 40, 40) if i < 3 else (60 + i, 60, 60), mode="RGB")  # nine are nearly grey
+    note = ImageSet.from_folder(tmp_path, quiet=True).note
+    assert "3 pictures in colour, read as grey; colours stay with grey=False (kpp train: --set channels=3)" in note
+    assert "colour" not in ImageSet.from_folder(tmp_path, grey=False, binarize="none", quiet=True).note
+
+
 @pytest.mark.parametrize("name", ["nowhere", "empty", "file"])
 def test_no_folder_no_pictures(name, tmp_path):
     (tmp_path / "empty").mkdir()

@@ -191,6 +191,16 @@ def test_seeds_of_one_run_are_one_column(report):
         over_seeds([seeds[0], seeds[0]])
 
 
+def test_seeds_before_and_after_a_new_field_are_one_column(report):
+    """An older config lacks the field, which had its default value then."""
+    new = kpp.Config.preset("tiny").to_dict()
+    old = {k: v for k, v in new.items() if k != "mixture"}
+    seeds = [report | {"name": "a", "seed": i, "config": c | {"seed": i}} for i, c in enumerate((new, old))]
+    assert over_seeds(seeds)[0]["run"] == "a, 2 seeds"
+    with pytest.raises(ValueError, match="of different config"):
+        over_seeds([seeds[0], seeds[1] | {"config": old | {"mixture": 3}}])
+
+
 @pytest.mark.parametrize("file", RESULTS, ids=lambda f: f.stem)
 def test_a_result_says_what_it_is(file):
     report = load_report(file)

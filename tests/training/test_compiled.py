@@ -29,10 +29,11 @@ def test_noise_from_outside_is_the_noise_from_inside(recipe, cue):
     assert torch.equal(a.recon, b.recon) and torch.equal(a.kl_z, b.kl_z) and torch.equal(a.kl_y, b.kl_y)
 
 
-def test_a_compiled_step_has_the_plain_gradients_and_the_trial_leaves_no_trace(monkeypatch):
+@pytest.mark.parametrize("likelihood", ["bernoulli", "logistic_mixture"])
+def test_a_compiled_step_has_the_plain_gradients_and_the_trial_leaves_no_trace(monkeypatch, likelihood):
     """Through dynamo and autograd's capture; the backend that writes C++ takes a minute more."""
     monkeypatch.setattr(compiled, "BACKEND", "aot_eager")
-    model, batches = parts("slots")
+    model, batches = parts("slots", likelihood=likelihood, mixture=2)
     plain = new_model(model.config)
     fast = faster(Speed(CPU, compile=True), model, model, batches)
     assert fast is not model

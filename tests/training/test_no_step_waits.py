@@ -33,7 +33,14 @@ def grey_set():
     return kpp.ImageSet("grey", train, data.valid, data.test, source="made", binarize="dynamic", bits="made")
 
 
-def counted(monkeypatch, tmp_path, recipe, **overrides):
+def levels_set():
+    """As `bar_set`, with images that stay grey."""
+    data = bar_set()
+    splits = {s: Images(255 * getattr(data, s).pixels, None, binary=False) for s in ("train", "valid", "test")}
+    return kpp.ImageSet("levels", **splits, source="made", binarize="none", bits="grey")
+
+
+def counted(monkeypatch, tmp_path, recipe, data=None, **overrides):
     """What a run asks for in its steps but the last, which logs and validates."""
     found, steps = [], Run.steps
 
@@ -49,7 +56,7 @@ def counted(monkeypatch, tmp_path, recipe, **overrides):
     monkeypatch.setenv("KPP_SPEED", "fused=on")  # as on CUDA; the plain optimiser counts its steps on the host
     config = kpp.Config.preset("tiny", recipe, steps=6, **overrides)
     with contextlib.suppress(kpp.CheckpointError):  # it ended before anything was saved
-        kpp.fit(config, grey_set(), tmp_path, device="cpu", log_every=100, eval_every=100, quiet=True)
+        kpp.fit(config, data or grey_set(), tmp_path, device="cpu", log_every=100, eval_every=100, quiet=True)
     return found
 
 
@@ -64,6 +71,11 @@ def test_an_allocator_asks_once(monkeypatch, tmp_path, recipe):
     found = counted(monkeypatch, tmp_path, recipe)
     steps = 5
     assert found.count("cpu") == steps, found
+
+
+def test_a_step_with_a_mixture_asks_for_no_number(monkeypatch, tmp_path):
+    found = counted(monkeypatch, tmp_path, "content", levels_set(), likelihood="logistic_mixture", mixture=2)
+    assert found == []
 
 
 def test_a_step_with_lars_asks_for_no_number(monkeypatch, tmp_path):
