@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 
 from .arguments import Parser, checkpoint, dataset, device, output_file, plain_streams, positive, run_folder, whole
-from .commands import STUDIES, run_evaluate, run_speedrun, run_study, run_sweep, run_table, run_train
+from .commands import STUDIES, run_data, run_evaluate, run_speedrun, run_study, run_sweep, run_table, run_train
 from .config import PRESETS, RECIPES
 from .data.images import BINARIZE
 from .data.load import DATASETS
@@ -46,12 +46,15 @@ def parser() -> argparse.ArgumentParser:
     """The argument parser of `kpp`."""
     main = Parser(prog="kpp", description="Kanerva++: a VAE whose prior is read from a memory of the episode.")
     commands = main.add_subparsers(
-        dest="command", required=True, metavar="{tour,train,evaluate,study,sweep,speedrun,table}"
+        dest="command", required=True, metavar="{tour,data,train,evaluate,study,sweep,speedrun,table}"
     )
     tour = commands.add_parser(
         "tour", help="run every notebook and hold its numbers against the expected bands", add_help=False
     )
     tour.set_defaults(run=None)
+    _data_arguments(
+        commands.add_parser("data", help="what a data set is: counts, terms, a sheet of its images", epilog=DATA_HELP)
+    )
     _train_arguments(
         commands.add_parser("train", help="train a model; a stopped run goes on when called again", epilog=DATA_HELP)
     )
@@ -81,6 +84,17 @@ def parser() -> argparse.ArgumentParser:
     table.add_argument("--out", type=output_file, metavar="FILE", help="write the table there")
     table.set_defaults(run=run_table)
     return main
+
+
+def _data_arguments(p: argparse.ArgumentParser) -> None:
+    p.add_argument("name", type=dataset, metavar="NAME", help=f"{', '.join(DATASETS)}, or folder:PATH")
+    p.add_argument("--binarize", choices=BINARIZE, help="as bits (default: none, grey or in colour)")
+    p.add_argument("--size", type=whole, help="pixels along a side, for mazes and folders")
+    p.add_argument(
+        "--colour", action=argparse.BooleanOptionalAction, help="three channels or one, for mazes and folders"
+    )
+    p.add_argument("--sheet", type=output_file, metavar="FILE.png", help="write a hundred training images there")
+    p.set_defaults(run=run_data)
 
 
 def _train_arguments(p: argparse.ArgumentParser) -> None:

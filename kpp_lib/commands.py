@@ -13,6 +13,8 @@ from typing import Any
 
 from .arguments import check_device, overrides
 from .config import Config
+from .data.about import about, write_sheet
+from .data.load import load_dataset
 from .evaluation.evaluate import evaluate
 from .evaluation.finding import search, stored
 from .evaluation.plane import keys
@@ -97,6 +99,15 @@ def _device(args: argparse.Namespace) -> str:
     if args.device is None and "KPP_DEVICE" in os.environ:
         check_device("KPP_DEVICE", os.environ["KPP_DEVICE"])
     return args.device or best_device()
+
+
+def run_data(args: argparse.Namespace) -> None:
+    """`kpp data`."""
+    grey = None if args.colour is None else not args.colour
+    data = load_dataset(args.name, args.binarize or "none", quiet=True, size=args.size, grey=grey)
+    print(about(data))
+    if args.sheet:
+        write_sheet(data.train, args.sheet)
 
 
 def run_evaluate(args: argparse.Namespace) -> None:

@@ -17,7 +17,7 @@ def plan(tmp_path, text):
 
 
 def test_there_are_the_files_that_the_docs_name():
-    assert [file.stem for file in EXPERIMENTS] == ["course", "fair_trial", "gpu", "smoke", "speedrun"]
+    assert [file.stem for file in EXPERIMENTS] == ["course", "fair_trial", "gpu", "smoke", "speedrun", "table1"]
 
 
 @pytest.mark.parametrize("file", EXPERIMENTS, ids=lambda f: f.stem)
