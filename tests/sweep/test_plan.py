@@ -119,7 +119,7 @@ RUN = '[[run]]\nname = "a"\n'
         (RUN + "recipe = 3", "run 'a': recipe: got 3"),
         (RUN + "dataset = 'cifar'", "dataset: got 'cifar', expected one of mnist"),
         (
-            RUN + "binarize = 'none'",
+            RUN + "binarize = 'none'\nset = {likelihood = 'bernoulli'}",
             "binarize: got 'none', expected one of fixed, dynamic, threshold with likelihood='bern",
         ),
         (RUN + "seeds = 3", "seeds: got 3, expected a list of whole numbers"),
