@@ -48,7 +48,7 @@ def actors(tmp_path, monkeypatch):
     """Workers that do as their name says, in place of real ones; no data is read."""
     (tmp_path / "actor.py").write_text(ACTOR)
     monkeypatch.setattr(pool, "WORKER", [sys.executable, str(tmp_path / "actor.py")])
-    monkeypatch.setattr(pool, "_data", lambda dataset, binarize: ({"digest": "d"}, 100))
+    monkeypatch.setattr(pool, "_data", lambda *which: ({"digest": "d"}, 100))
 
 
 def jobs(tmp_path, *runs):
@@ -150,7 +150,7 @@ def test_a_finished_run_must_be_the_same_run(more, changed, tmp_path, actors):
 
 def test_a_finished_run_must_have_seen_the_same_data(tmp_path, actors, monkeypatch):
     assert sweep(tmp_path, [("ok", "")]).run() == 0
-    monkeypatch.setattr(pool, "_data", lambda dataset, binarize: ({"digest": "another"}, 100))
+    monkeypatch.setattr(pool, "_data", lambda *which: ({"digest": "another"}, 100))
     with pytest.raises(ValueError, match="a run with other data; expected"):
         sweep(tmp_path, [("ok", "")]).run()
 

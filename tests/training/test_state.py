@@ -373,7 +373,7 @@ def test_of_many_that_start_at_once_one_goes(tmp_path):
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_kpp_train_ends_with_the_status_of_the_signal(tmp_path, monkeypatch, capsys, number, status):
-    monkeypatch.setattr("kpp_lib.commands.load_dataset", lambda *a, **k: bar_set())
+    monkeypatch.setattr("kpp_lib.commands.load_for", lambda *a, **k: bar_set())
     real = state.Run.save
 
     def save(self):
@@ -391,7 +391,7 @@ def test_kpp_train_ends_with_the_status_of_the_signal(tmp_path, monkeypatch, cap
     error = capsys.readouterr().err
     assert "stopped at step 3 of 6" in error and error.count("\n") == 1
     monkeypatch.undo()
-    monkeypatch.setattr("kpp_lib.commands.load_dataset", lambda *a, **k: bar_set())
+    monkeypatch.setattr("kpp_lib.commands.load_for", lambda *a, **k: bar_set())
     assert cli.main(argv) == 0 and cli.main([*argv, "steps=9", "--extend"]) == 0
     assert state.progress(tmp_path / "run")[:2] == (9, 9)
 
