@@ -19,7 +19,7 @@ from .evaluation.evaluate import evaluate
 from .evaluation.finding import search, stored
 from .evaluation.plane import keys
 from .evaluation.report import load_report, load_study, markdown, over_seeds, study_markdown, text, write_text
-from .evaluation.studies import capacity, clean_up, perturbation
+from .evaluation.studies import capacity, clean_up, memories, perturbation
 from .likelihood import binarize_for
 from .sweep.plan import read_plan, train_command
 from .sweep.pool import Sweep, state, table
@@ -35,6 +35,7 @@ STUDIES = {
     "capacity": capacity,
     "cleanup": clean_up,
     "keys": keys,
+    "memories": memories,
     "perturbation": perturbation,
     "search": search,
     "stored": stored,

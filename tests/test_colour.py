@@ -147,7 +147,7 @@ def test_a_report_has_nats_and_bits_a_dimension(run, photos, tmp_path, capsys):
     assert shown in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("study", ["capacity", "cleanup", "perturbation", "search", "stored"])
+@pytest.mark.parametrize("study", ["capacity", "cleanup", "memories", "perturbation", "search", "stored"])
 def test_studies_take_colour(study, run, photos, tmp_path, monkeypatch):
     from kpp_lib.evaluation import finding, studies
 

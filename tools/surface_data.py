@@ -597,6 +597,12 @@ USE = [
         weight=1,
     ),
     Door(
+        "studies.memories",
+        lambda model, images, episodes: studies.memories(model, images, episodes),
+        {"model": models("paper", also=("vae",)), "images": SPLITS, "episodes": count(2, 3)},
+        weight=1,
+    ),
+    Door(
         "kpp.fit",
         fitted,
         {

@@ -94,6 +94,26 @@ def _cleaned(
 
 
 @torch.no_grad()
+def memories(model: KanervaPlusPlus, images: Images, episodes: int = 8) -> list[dict[str, Any]]:
+    """How much of what is written, and of what is read, is the episode's: the rest is the same table for all episodes.
+
+    images: as the likelihood scores them. Two rows, `share` in %. "memory": variance between the memories of `episodes`
+    episodes, of their mean square. "mean of p(z)": variance between memories of the prior's mean at one and the same
+    key, of its variance over keys and memories; the keys are those of the images. Raises ValueError for another kind of
+    argument, for fewer than two episodes, and for other images.
+    """
+    episodes = check_count("episodes", episodes, least=2)
+    x = episodes_of(images, model, episodes)
+    memory = model.write(x)
+    y = model.infer(x, memory).q_y.mean  # [B, T, K, 3]
+    means = torch.stack([model.prior(memory.roll(-s, dims=0), y).mean for s in range(episodes)])  # [B, B, T, L]
+    written = memory.var(0, unbiased=False).mean() / memory.square().mean()
+    read = means.var(0, unbiased=False).mean() / means.flatten(0, 2).var(0, unbiased=False).mean()
+    rows = {"memory": written, "mean of p(z)": read}
+    return [{"what": what, "share": 100 * float(share)} for what, share in rows.items()]
+
+
+@torch.no_grad()
 def perturbation(
     model: KanervaPlusPlus, images: Images, stds: Sequence[float | None] = STDS, episodes: int = 8
 ) -> list[dict[str, Any]]:

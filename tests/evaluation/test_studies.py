@@ -6,8 +6,8 @@ import pytest
 import torch
 from tiny_model import bar_set, bars, tiny
 
-from kpp_lib import Config, Images, cli, commands, save_model, seeded
-from kpp_lib.evaluation.studies import capacity, clean_up, perturbation
+from kpp_lib import Config, Episodes, Images, cli, commands, save_model, seeded
+from kpp_lib.evaluation.studies import capacity, clean_up, memories, perturbation
 from kpp_lib.training.fit import new_model
 
 
@@ -46,6 +46,23 @@ def test_clean_up_shows_every_cue_to_a_memory_of_its_own_episode(monkeypatch):
     assert torch.equal(own.roll(-1, 0), other)
     in_order = x[:, torch.randperm(4, generator=seeded(1)).argsort()]
     assert not torch.equal(in_order, x) and torch.equal(model.write((in_order > 0.5).float()), own)
+
+
+def test_a_table_that_no_episode_changes_has_no_share(monkeypatch):
+    shares = {row["what"]: row["share"] for row in memories(tiny(), bars(40), episodes=2)}
+    assert list(shares) == ["memory", "mean of p(z)"] and all(0 < share < 100 for share in shares.values())
+    model, write = tiny(), type(tiny()).write
+    monkeypatch.setattr(type(model), "write", lambda self, x: write(self, x)[:1].expand(len(x), -1, -1, -1))
+    assert [row["share"] for row in memories(model, bars(40), episodes=2)] == [0, 0]
+
+
+def test_the_shares_are_variances_written_out():
+    model, x = tiny(), torch.stack([bars(40).draw(range(4)), bars(40).draw(range(20, 24))])
+    images = Images(x.flatten(0, 1).byte(), None, binary=True)
+    found = {row["what"]: row["share"] / 100 for row in memories(model, images, episodes=2)}
+    with torch.no_grad():
+        a, b = model.write(next(Episodes(images, 4, 2).cover()).x)
+    assert found["memory"] == pytest.approx(float(((a - b) / 2).square().mean() / ((a**2 + b**2) / 2).mean()), rel=1e-5)
 
 
 def test_perturbing_by_nothing_moves_nothing_and_fresh_keys_move_most():
