@@ -143,6 +143,19 @@ def test_the_pages_print_what_their_commands_print(name):
         assert markdown(reports, rows, "--by-run" in flags) in page
 
 
+def test_the_fair_trial_says_how_much_of_each_memory_is_the_episodes():
+    page = (ROOT / "docs" / "fair_trial.md").read_text()
+    studies = sorted((ROOT / "results" / "studies").glob("*-memories.json"))
+    for file in studies:
+        written, read = (row["share"] for row in json.loads(file.read_text())["rows"])
+        run = file.stem.removesuffix("-memories")
+        of_trial = run.startswith("fair-")
+        name = f"{run.removeprefix('fair-')}-seed0" if of_trial else run
+        assert f"| {name} | {written:.2f} % | {read:.2f} % |" in page
+        assert written < 0.2 or not of_trial  # as the text says of all of them
+    assert len(studies) > 9
+
+
 def test_a_row_per_run_shows_the_settings_in_which_they_differ(report, capsys, tmp_path):
     command = "kpp train --preset tiny --recipe {} --dataset bars --set {}steps=20 --out runs/{}"
     sets = {"a": ("paper", ""), "b": ("paper", "'shift=\"none\"' "), "c": ("vae", "")}
