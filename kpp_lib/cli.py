@@ -89,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
 def _data_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("name", type=dataset, metavar="NAME", help=f"{', '.join(DATASETS)}, or folder:PATH")
     p.add_argument("--binarize", choices=BINARIZE, help="as bits (default: none, grey or in colour)")
-    p.add_argument("--size", type=whole, help="pixels along a side, for mazes and folders")
+    p.add_argument("--size", type=whole, metavar="PIXELS", help="along a side, for mazes and folders")
     p.add_argument(
         "--colour", action=argparse.BooleanOptionalAction, help="three channels or one, for mazes and folders"
     )
@@ -120,8 +120,8 @@ def _train_arguments(p: argparse.ArgumentParser) -> None:
         choices=BINARIZE,
         help="dynamic draws fresh training bits from the grey images at "
         "every step, which fixed bits would overfit; validation and test bits are the fixed ones. none keeps images as "
-        "they are, grey or colour, for likelihood=logistic_mixture (default: none with that likelihood or with "
-        "channels=3, else dynamic)",
+        "they are, grey or colour, for likelihood=logistic_mixture (default: none with that likelihood, with "
+        "channels=3, and for cifar10 and mazes; else dynamic)",
     )
     p.add_argument("--device", type=device, help=DEVICE_HELP)
     p.add_argument(

@@ -80,7 +80,8 @@ def run_train(args: argparse.Namespace) -> None:
     config = Config.preset(args.preset, args.recipe, **(chosen | given))
     binarize = binarize_for(config.likelihood, args.binarize, "dynamic")
     if chosen and first_process():
-        told = "; --binarize dynamic makes bits of them" if binarize == "none" and args.binarize is None else ""
+        could_be_bits = args.binarize is None and args.dataset != "cifar10"
+        told = "; --binarize dynamic makes bits of them" if could_be_bits else ""
         words = ", ".join(f"{name}={value}" for name, value in chosen.items())
         print(f"for images of {args.dataset}: {words}, binarize={binarize}{told}", file=sys.stderr)
     data = load_for(config, args.dataset, binarize, quiet=not first_process())

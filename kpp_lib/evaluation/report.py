@@ -94,7 +94,8 @@ def number(report: dict[str, Any], name: str) -> str:
 def origin(report: dict[str, Any]) -> str:
     """What was scored: data, bits, T, how many images and orders."""
     data, many = report["data"], "s" * (report["orders"] > 1)
-    what = "unnamed images" if data is None else f"{data['name']}, {data['bits']} bits, from {data['source']}"
+    bits = data and ("as it is" if data["bits"] == "grey" else f"{data['bits']} bits")
+    what = "unnamed images" if data is None else f"{data['name']}, {bits}, from {data['source']}"
     part = "" if report["images"] == report["of"] else f" of {report['of']:,}"
     return f"{what}; T = {report['T']}, {report['images']:,}{part} images, {report['orders']} order{many}"
 

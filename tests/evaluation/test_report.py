@@ -156,6 +156,11 @@ def test_the_fair_trial_says_how_much_of_each_memory_is_the_episodes():
     assert len(studies) > 9
 
 
+def test_what_is_no_bits_is_not_called_so(report):
+    data = {"name": "cifar10", "bits": "grey", "source": "folder"}
+    assert "cifar10, as it is, from folder; T = " in markdown([report | {"data": report["data"] | data}])
+
+
 def test_a_row_per_run_shows_the_settings_in_which_they_differ(report, capsys, tmp_path):
     command = "kpp train --preset tiny --recipe {} --dataset bars --set {}steps=20 --out runs/{}"
     sets = {"a": ("paper", ""), "b": ("paper", "'shift=\"none\"' "), "c": ("vae", "")}
