@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -71,11 +72,20 @@ def mazes(
     side, layouts = check_side("side", side), source_of("layouts", layouts)
     key = (version(layouts), f"side{side}", *counts, f"{frames}frames", f"stride{stride}", f"seed{seed}", f"{size}px")
     name = "-".join(map(str, (f"mazes-v{VERSION}", *key)))
-    views = kept(name, lambda views: None, lambda: _made(size, seed, counts, frames, stride, side, layouts))
+    whole = partial(_check, size=size, counts=counts, frames=frames)
+    views = kept(name, whole, lambda: _made(size, seed, counts, frames, stride, side, layouts))
     data = _split({k: torch.from_numpy(v) for k, v in views.items()}, binarize, seed, grey, NOTES[layouts])
     if not quiet:
         print(data.describe(), file=sys.stderr)
     return data
+
+
+def _check(views: Arrays, size: int, counts: Sequence[int], frames: int) -> None:
+    """ValueError, or KeyError, unless the cache's arrays are of the shapes that `_made` gives."""
+    for split, count in zip(SPLITS, counts, strict=True):
+        for name, shape in {"pixels": (3, size, size), "poses": (3,), "mazes": ()}.items():
+            if views[f"{split}.{name}"].shape != (count * frames, *shape):
+                raise ValueError(f"{split}.{name}: an array of another shape")
 
 
 def _made(size: int, seed: int, counts: list[int], frames: int, stride: int, side: int, layouts: str) -> Arrays:

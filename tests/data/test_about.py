@@ -32,7 +32,7 @@ def test_the_floor_is_the_entropy_of_a_draw():
     assert entropy(torch.full((3, 1, 28, 28), 127, dtype=torch.uint8)) == pytest.approx(784 * math.log(2), rel=1e-4)
 
 
-def test_what_is_said(capsys):
+def test_what_is_said():
     said = about(image_set(split(20)))
     assert "8x8, 1 channel; mean train 0.0373" in said and "floor" in said and "your own files" in said
     assert "floor" not in about(image_set(split(20, channels=3)))
