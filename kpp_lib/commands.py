@@ -107,9 +107,9 @@ def run_data(args: argparse.Namespace) -> None:
     """`kpp data`."""
     grey = None if args.colour is None else not args.colour
     data = load_dataset(args.name, args.binarize or "none", quiet=True, size=args.size, grey=grey)
-    print(about(data))
-    if args.sheet:
+    if args.sheet:  # first: `| head` may end the printing
         write_sheet(data.train, args.sheet)
+    print(about(data))
 
 
 def run_evaluate(args: argparse.Namespace) -> None:

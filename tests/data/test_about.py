@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 import kpp_lib as kpp
-from kpp_lib import cli
+from kpp_lib import cli, commands
 from kpp_lib.data.about import SOURCES, about, entropy, sheet
 from kpp_lib.data.load import DATASETS
 
@@ -67,3 +67,16 @@ def test_the_command(tmp_path, capsys):
     with pytest.raises(SystemExit):
         cli.main(["data", "nothing"])
     assert "got 'nothing', expected one of mnist" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_seen_enough_gets_its_sheet(tmp_path, monkeypatch):
+    for i in range(12):
+        Image.new("L", (30, 30), 20 * i).save(tmp_path / f"{i:02}.png")
+
+    def enough(*words):
+        raise BrokenPipeError
+
+    monkeypatch.setattr(commands, "print", enough, raising=False)
+    monkeypatch.setattr(cli, "_forget_output", lambda: None)
+    assert cli.main(["data", f"folder:{tmp_path}", "--sheet", str(tmp_path / "out" / "sheet.png")]) == 1
+    assert Image.open(tmp_path / "out" / "sheet.png").size[0] > 200
